@@ -1,0 +1,116 @@
+use std::{fmt, sync::Arc, time::Duration};
+
+use bytes::Bytes;
+use http::{HeaderName, Method, Response, StatusCode, header, uri::PathAndQuery};
+use tower::BoxError;
+
+use crate::{
+    context::BatchContext,
+    fault,
+    format::{Decode, Encode, json},
+    inherit::Forward,
+    limits::Limits,
+    plan::Order,
+    rejection::Rejection,
+};
+
+/// All that a [`BatchLayer`](crate::BatchLayer) has been told. Shared by every batch, changed by none.
+#[derive(Clone)]
+pub(crate) struct Config {
+    pub(crate) mount: Mount,
+    pub(crate) limits: Limits,
+    pub(crate) order: Order,
+    pub(crate) stop_on_failure: bool,
+    pub(crate) assume_whole_service: bool,
+    pub(crate) spawn: bool,
+    /// Other names of the server, beside the one that the batch was sent to.
+    pub(crate) authorities: Vec<String>,
+    /// What an operation may set, beside what any may.
+    pub(crate) operation_headers: Vec<HeaderName>,
+    /// What of an operation's response is told in the answer.
+    pub(crate) result_headers: Vec<HeaderName>,
+    pub(crate) forwards: Vec<Forward>,
+    pub(crate) decoders: Vec<Arc<dyn Decode>>,
+    /// In order of the server's preference.
+    pub(crate) encoders: Vec<Arc<dyn Encode>>,
+    pub(crate) target_policy: Option<Arc<TargetPolicy>>,
+    pub(crate) error_status: Arc<ErrorStatus>,
+    pub(crate) render_rejection: Arc<RenderRejection>,
+    pub(crate) on_outcome: Option<Arc<OnOutcome>>,
+}
+
+pub(crate) type TargetPolicy = dyn Fn(&Method, &PathAndQuery) -> bool + Send + Sync;
+pub(crate) type ErrorStatus = dyn Fn(&BoxError) -> StatusCode + Send + Sync;
+pub(crate) type RenderRejection = dyn Fn(&Rejection) -> Response<Bytes> + Send + Sync;
+pub(crate) type OnOutcome = dyn Fn(&BatchContext, StatusCode, Duration) + Send + Sync;
+
+/// Which requests are batches.
+#[derive(Clone, Debug)]
+pub(crate) enum Mount {
+    Paths(Vec<String>),
+    EveryPost,
+}
+
+impl Mount {
+    pub(crate) fn is_batch(&self, method: &Method, path: &str) -> bool {
+        *method == Method::POST && (matches!(self, Self::EveryPost) || self.names(path))
+    }
+
+    pub(crate) fn names(&self, path: &str) -> bool {
+        match self {
+            Self::Paths(paths) => paths.iter().any(|one| one == path),
+            Self::EveryPost => false,
+        }
+    }
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            mount: Mount::Paths(vec!["/batch".to_owned()]),
+            limits: Limits::default(),
+            order: Order::default(),
+            stop_on_failure: false,
+            assume_whole_service: false,
+            spawn: false,
+            authorities: Vec::new(),
+            operation_headers: Vec::new(),
+            result_headers: vec![
+                header::CONTENT_TYPE,
+                header::LOCATION,
+                header::ETAG,
+                header::LAST_MODIFIED,
+                header::RETRY_AFTER,
+                header::ALLOW,
+                header::LINK,
+                header::WWW_AUTHENTICATE,
+            ],
+            forwards: Vec::new(),
+            decoders: vec![Arc::new(json::Json)],
+            encoders: vec![
+                Arc::new(json::Json),
+                #[cfg(feature = "xml")]
+                Arc::new(crate::format::multistatus::Multistatus),
+            ],
+            target_policy: None,
+            error_status: Arc::new(fault::status),
+            render_rejection: Arc::new(Rejection::to_response),
+            on_outcome: None,
+        }
+    }
+}
+
+impl fmt::Debug for Config {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Config")
+            .field("mount", &self.mount)
+            .field("limits", &self.limits)
+            .field("order", &self.order)
+            .field("stop_on_failure", &self.stop_on_failure)
+            .field("spawn", &self.spawn)
+            .field("authorities", &self.authorities)
+            .field("operation_headers", &self.operation_headers)
+            .field("result_headers", &self.result_headers)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,271 @@
+//! Drives a plan over the inner service.
+
+use std::{
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll, Waker, ready},
+};
+
+use bytes::Bytes;
+use futures_util::stream::{FuturesUnordered, StreamExt};
+use http::{Request, StatusCode};
+use tokio::time::Instant;
+
+use crate::{
+    batch::{Batch, Slot, Verdict},
+    config::Config,
+    context::BatchContext,
+    inherit::Inheritance,
+    plan::{Kind, Plan, Step},
+    problem::Problem,
+    timer::Timer,
+    watch::Watch,
+};
+
+/// After this many outcomes in one poll the executor gets its turn: a batch whose operations are all ready at once
+/// would otherwise hold a thread for as long as it lasts.
+const OUTCOMES_PER_POLL: usize = 32;
+
+/// The operations of one batch, on their way through the inner service.
+///
+/// `send` begins one sub-request. All run in the task that polls this, so dropping it drops them.
+pub(crate) struct Dispatch<S, F> {
+    config: Arc<Config>,
+    inheritance: Inheritance,
+    send: S,
+    plan: Plan,
+    slots: Vec<Slot>,
+    running: FuturesUnordered<Running<F>>,
+    /// Where the next operation is polled for the first time. Most end there, and the place is used again.
+    place: Place<F>,
+    timer: Timer,
+    batch_deadline: Instant,
+    /// No time runs out before this.
+    next_deadline: Instant,
+    /// Where the search for unfinished operations goes on, once time has run out.
+    overdue: Option<usize>,
+    turn: Turn,
+}
+
+type Place<F> = Pin<Box<Option<F>>>;
+
+/// What is left of the current poll.
+#[derive(Debug, Default)]
+struct Turn {
+    outcomes: usize,
+    /// The running operations have been looked at since the last time that the executor was given back.
+    looked: bool,
+}
+
+impl<S, F> Dispatch<S, F>
+where
+    S: FnMut(Request<Option<Bytes>>, &Watch) -> F,
+    F: Future<Output = Verdict>,
+{
+    pub(crate) fn new(
+        config: Arc<Config>,
+        batch: Batch,
+        inheritance: Inheritance,
+        batch_deadline: Instant,
+        send: S,
+    ) -> Self {
+        let slots = batch.slots;
+        let kinds = slots.iter().map(|slot| match slot {
+            Slot::Ready(operation) => Kind::of(&operation.label.method),
+            Slot::Running(..) | Slot::Done(_) => Kind::Refused,
+        });
+        Self {
+            plan: Plan::new(config.order, config.limits.concurrency, config.stop_on_failure, kinds.collect()),
+            config,
+            inheritance,
+            send,
+            slots,
+            running: FuturesUnordered::new(),
+            place: Box::pin(None),
+            timer: Timer::default(),
+            batch_deadline,
+            next_deadline: batch_deadline,
+            overdue: None,
+            turn: Turn::default(),
+        }
+    }
+
+    /// Runs all there is, and gives back the slots, each with its outcome.
+    pub(crate) async fn run(mut self) -> Vec<Slot> {
+        while std::future::poll_fn(|cx| self.poll_next(cx)).await.is_some() {}
+        self.slots
+    }
+
+    /// The index of the next slot that has got its outcome; `None` when there are no more.
+    fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<usize>> {
+        let next = self.poll_turn(cx);
+        match &next {
+            Poll::Ready(Some(_)) => self.turn.outcomes += 1,
+            Poll::Ready(None) | Poll::Pending => self.turn = Turn::default(),
+        }
+        next
+    }
+
+    fn poll_turn(&mut self, cx: &mut Context<'_>) -> Poll<Option<usize>> {
+        if self.turn.outcomes == OUTCOMES_PER_POLL {
+            self.expire(Instant::now());
+            cx.waker().wake_by_ref();
+            return Poll::Pending;
+        }
+        // What runs already comes before what could be started: operations that are always ready must not keep it, or
+        // its time-out, from being seen.
+        if !self.turn.looked && !self.running.is_empty() {
+            if let Poll::Ready(Some(index)) = self.poll_running(cx) {
+                return Poll::Ready(Some(index));
+            }
+        }
+        self.turn.looked = true;
+        loop {
+            if let Some(from) = self.overdue {
+                return Poll::Ready(self.end_overdue(from));
+            }
+            match self.plan.next() {
+                Step::Run(index) => {
+                    if let Poll::Ready(verdict) = self.start(index, cx) {
+                        return Poll::Ready(Some(self.complete(index, verdict)));
+                    }
+                }
+                Step::Skip(index) => {
+                    self.end(index, Err(Box::new(skipped())));
+                    return Poll::Ready(Some(index));
+                }
+                Step::Wait => match self.poll_running(cx) {
+                    Poll::Ready(Some(index)) => return Poll::Ready(Some(index)),
+                    Poll::Ready(None) | Poll::Pending => {
+                        ready!(self.timer.poll_until(self.next_deadline, cx));
+                        self.expire(Instant::now());
+                    }
+                },
+                Step::Done => return Poll::Ready(None),
+            }
+        }
+    }
+
+    /// Sends one operation. Most are ready at once, and never leave their place.
+    fn start(&mut self, index: usize, cx: &mut Context<'_>) -> Poll<Verdict> {
+        let (timed, total) = (self.config.on_outcome.is_some(), self.slots.len());
+        let ready = self.slots[index].take(|label| Watch::start(timed, index, label));
+        let (operation, watch) = ready.expect("the plan names each slot once, and no refused one");
+        let context = BatchContext::new(index, operation.label.id.clone(), Some(total));
+        let sub_request = (self.send)(self.inheritance.request(operation, context), watch);
+        self.place.set(Some(sub_request));
+        let first = self.place.as_mut().as_pin_mut().expect("it was just put there").poll(cx);
+        if first.is_ready() {
+            self.place.set(None);
+        } else {
+            let place = std::mem::replace(&mut self.place, Box::pin(None));
+            let deadline = Instant::now() + self.config.limits.operation_timeout;
+            self.next_deadline = self.next_deadline.min(deadline);
+            self.running.push(Running { index, deadline, place, waker: None });
+        }
+        first
+    }
+
+    fn poll_running(&mut self, cx: &mut Context<'_>) -> Poll<Option<usize>> {
+        let Some((index, verdict)) = ready!(self.running.poll_next_unpin(cx)) else { return Poll::Ready(None) };
+        Poll::Ready(Some(self.complete(index, verdict)))
+    }
+
+    fn complete(&mut self, index: usize, verdict: Verdict) -> usize {
+        let success = self.end(index, verdict);
+        self.plan.complete(success);
+        index
+    }
+
+    /// Gives a slot its outcome, unless it has one, and tells who wants to know. Whether it is a success.
+    fn end(&mut self, index: usize, verdict: Verdict) -> bool {
+        let total = self.slots.len();
+        let (outcome, watch) = self.slots[index].end(index, verdict);
+        let elapsed = watch.stop(outcome.status());
+        if let Some(on_outcome) = &self.config.on_outcome {
+            on_outcome(&outcome.context(total), outcome.status(), elapsed);
+        }
+        outcome.is_success()
+    }
+
+    /// Drops what has had its time. Where that is the whole batch's, all that is left is overdue.
+    fn expire(&mut self, now: Instant) {
+        if now >= self.batch_deadline {
+            self.running.clear();
+            self.overdue = Some(0);
+            return;
+        }
+        self.next_deadline = self.batch_deadline;
+        for running in self.running.iter_mut() {
+            if running.deadline <= now {
+                running.expire();
+            } else {
+                self.next_deadline = self.next_deadline.min(running.deadline);
+            }
+        }
+    }
+
+    /// Ends the first slot from this one on that hasn't ended yet.
+    fn end_overdue(&mut self, from: usize) -> Option<usize> {
+        let index = (from..self.slots.len()).find(|&index| !matches!(self.slots[index], Slot::Done(_)))?;
+        let begun = matches!(self.slots[index], Slot::Running(..));
+        self.overdue = Some(index + 1);
+        self.end(index, Err(Box::new(if begun { timed_out() } else { not_begun() })));
+        Some(index)
+    }
+}
+
+/// A sub-request that was not ready at once.
+struct Running<F> {
+    index: usize,
+    deadline: Instant,
+    /// Empty once its time has run out.
+    place: Place<F>,
+    waker: Option<Waker>,
+}
+
+impl<F> Running<F> {
+    fn expire(&mut self) {
+        self.place.set(None);
+        if let Some(waker) = self.waker.take() {
+            waker.wake();
+        }
+    }
+}
+
+impl<F: Future<Output = Verdict>> Future for Running<F> {
+    type Output = (usize, Verdict);
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let verdict = match self.place.as_mut().as_pin_mut() {
+            Some(sub_request) => match sub_request.poll(cx) {
+                Poll::Ready(verdict) => verdict,
+                Poll::Pending => {
+                    // Only `expire` needs it, and it stays the same as long as this stands in the queue.
+                    self.waker.get_or_insert_with(|| cx.waker().clone());
+                    return Poll::Pending;
+                }
+            },
+            None => Err(Box::new(timed_out())),
+        };
+        Poll::Ready((self.index, verdict))
+    }
+}
+
+fn timed_out() -> Problem {
+    Problem::new(
+        StatusCode::GATEWAY_TIMEOUT,
+        "the operation did not end within its time limit; it may have been carried out",
+    )
+}
+
+fn not_begun() -> Problem {
+    Problem::new(
+        StatusCode::GATEWAY_TIMEOUT,
+        "the batch reached its time limit before this operation began; it was not carried out",
+    )
+}
+
+fn skipped() -> Problem {
+    Problem::new(StatusCode::FAILED_DEPENDENCY, "an earlier operation failed; this one was not carried out")
+}

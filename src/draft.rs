@@ -1,0 +1,255 @@
+//! From what a format has read to checked operations: the one door, which no format can go around.
+
+use std::{collections::HashSet, sync::Arc};
+
+use bytes::Bytes;
+use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header, uri::PathAndQuery};
+
+use crate::{
+    Problem, Rejection,
+    batch::{Batch, Label, Operation, Outcome, Slot},
+    config::Config,
+    inherit::{self, Class},
+    target,
+};
+
+/// What a [`Decode`](crate::Decode) reads a batch with: it knows the limits, the batch's own authority and what the
+/// server allows.
+#[derive(Clone, Copy, Debug)]
+pub struct DecodeContext<'a> {
+    config: &'a Config,
+    authority: Option<&'a str>,
+}
+
+impl<'a> DecodeContext<'a> {
+    pub(crate) fn new(config: &'a Config, outer: &'a http::request::Parts) -> Self {
+        let authority = match outer.uri.authority() {
+            Some(authority) => Some(inherit::host_and_port(authority.as_str())),
+            None => outer.headers.get(header::HOST).and_then(|host| host.to_str().ok()),
+        };
+        Self { config, authority }
+    }
+
+    /// An empty batch, to be filled slot by slot. `pointer` is where the list stands in the document, as a JSON
+    /// Pointer: problems name the operation by it.
+    #[must_use]
+    pub fn batch(&self, pointer: &'static str) -> BatchBuilder<'a> {
+        BatchBuilder { cx: *self, pointer, slots: Vec::new(), ids: HashSet::new() }
+    }
+
+    /// A new operation: GET, with no target yet.
+    #[must_use]
+    pub fn operation(&self) -> Draft<'a> {
+        Draft {
+            cx: *self,
+            label: Label::default(),
+            headers: HeaderMap::new(),
+            header_bytes: 0,
+            header_count: 0,
+            body: None,
+            problem: None,
+        }
+    }
+
+    /// How deep JSON may be nested.
+    #[must_use]
+    pub fn json_depth(&self) -> usize {
+        self.config.limits.json_depth
+    }
+
+    /// Whether `authority` (`host` or `host:port`) is the one that the batch was sent to, or another one of the server's.
+    #[must_use]
+    pub fn is_own_authority(&self, authority: &str) -> bool {
+        let configured = self.config.authorities.iter().map(String::as_str);
+        configured
+            .chain(self.authority)
+            .any(|own| without_default_port(own).eq_ignore_ascii_case(without_default_port(authority)))
+    }
+}
+
+fn without_default_port(authority: &str) -> &str {
+    authority.strip_suffix(":80").or_else(|| authority.strip_suffix(":443")).unwrap_or(authority)
+}
+
+/// A batch in the making. See [`DecodeContext::batch`].
+#[derive(Debug)]
+pub struct BatchBuilder<'a> {
+    cx: DecodeContext<'a>,
+    pointer: &'static str,
+    slots: Vec<Slot>,
+    ids: HashSet<Arc<str>>,
+}
+
+impl BatchBuilder<'_> {
+    /// Adds an operation; one with a fault takes its place in the list all the same, as a refusal.
+    ///
+    /// # Errors
+    ///
+    /// Where the batch as a whole must be refused: too many operations, or an id that stands there already.
+    pub fn push(&mut self, draft: Draft<'_>) -> Result<(), Rejection> {
+        let limit = self.cx.config.limits.operations;
+        if self.slots.len() >= limit {
+            return Err(Rejection::too_many(limit));
+        }
+        let index = self.slots.len();
+        if let Some(id) = &draft.label.id {
+            if !self.ids.insert(Arc::clone(id)) {
+                let problem = Problem::bad_request("two operations have the same id: make each one unique");
+                return Err(problem.at(format!("{}/{index}/id", self.pointer)).into());
+            }
+        }
+        self.slots.push(match draft.finish() {
+            Ok(operation) => Slot::Ready(operation),
+            Err((label, mut problem)) => {
+                problem.within(&format!("{}/{index}", self.pointer));
+                Slot::Done(Outcome::new(index, label, Err(problem)))
+            }
+        });
+        Ok(())
+    }
+
+    /// The batch, whole.
+    ///
+    /// # Errors
+    ///
+    /// An empty batch is a mistake of its sender.
+    pub fn finish(self) -> Result<Batch, Rejection> {
+        if self.slots.is_empty() {
+            return Err(Rejection::malformed("the batch is empty: it needs at least one operation"));
+        }
+        Ok(Batch { slots: self.slots })
+    }
+}
+
+/// One operation in the making. Each part is checked as it is set; the first fault is kept and becomes the operation's
+/// outcome. See [`DecodeContext::operation`].
+#[derive(Debug)]
+pub struct Draft<'a> {
+    cx: DecodeContext<'a>,
+    label: Label,
+    headers: HeaderMap,
+    header_count: usize,
+    header_bytes: usize,
+    body: Option<Bytes>,
+    problem: Option<Box<Problem>>,
+}
+
+impl Draft<'_> {
+    /// The client's name for the operation.
+    pub fn id(&mut self, id: &str) {
+        let limit = self.cx.config.limits.id_bytes;
+        if id.len() > limit {
+            return self.refuse(Problem::bad_request(format!("an id may have {limit} bytes at most")).at("/id"));
+        }
+        self.label.id = Some(id.into());
+    }
+
+    /// The method, in any case. GET where it isn't called.
+    pub fn method(&mut self, method: &str) {
+        let parsed = if method.bytes().any(|byte| byte.is_ascii_lowercase()) {
+            Method::from_bytes(method.to_ascii_uppercase().as_bytes())
+        } else {
+            Method::from_bytes(method.as_bytes())
+        };
+        match parsed {
+            Ok(Method::CONNECT | Method::TRACE) => {
+                self.refuse(Problem::bad_request("CONNECT and TRACE can't be operations").at("/method"));
+            }
+            Ok(method) => self.label.method = method,
+            Err(_) => self.refuse(Problem::bad_request("this is not an HTTP method").at("/method")),
+        }
+    }
+
+    /// The target, in origin-form: a path that begins with `/`, and perhaps a query.
+    pub fn target(&mut self, target: Bytes) {
+        match target::parse(target, self.cx.config.limits.target_bytes) {
+            Ok(target) => self.label.target = Some(target),
+            Err(why) => self.refuse(Problem::bad_request(why).at("/path")),
+        }
+    }
+
+    /// A header. One that no operation may set refuses it; one without a meaning in a batch is passed over.
+    pub fn header(&mut self, name: &str, value: &[u8]) {
+        if let Err(why) = self.try_header(name, value) {
+            self.refuse(
+                Problem::bad_request(why).at(format!("/headers/{}", name.replace('~', "~0").replace('/', "~1"))),
+            );
+        }
+    }
+
+    fn try_header(&mut self, name: &str, value: &[u8]) -> Result<(), String> {
+        let limits = &self.cx.config.limits;
+        self.header_count += 1;
+        self.header_bytes += name.len() + value.len();
+        if self.header_count > limits.headers || self.header_bytes > limits.header_bytes {
+            let (count, bytes) = (limits.headers, limits.header_bytes);
+            return Err(format!("an operation may have {count} headers of {bytes} bytes together at most"));
+        }
+        let value = HeaderValue::from_bytes(value.trim_ascii())
+            .map_err(|_| "the value of this header has a character that HTTP does not allow".to_owned())?;
+        let name = HeaderName::from_bytes(name.as_bytes()).map_err(|_| "this is not a header name".to_owned())?;
+        match inherit::class(&name, &self.cx.config.operation_headers) {
+            Class::Allowed => {
+                self.headers.append(name, value);
+            }
+            Class::Dropped => {}
+            Class::Host if value.to_str().is_ok_and(|host| self.cx.is_own_authority(host)) => {}
+            Class::Host => return Err("an operation can't be sent to another host than the batch".to_owned()),
+            Class::Refused => {
+                return Err(format!(
+                    "an operation may not set `{name}`: set it on the batch, for all operations; or the server's \
+                     author may permit it (`BatchLayer::allow_header`)"
+                ));
+            }
+        }
+        Ok(())
+    }
+
+    /// The headers that have been set so far.
+    #[must_use]
+    pub fn headers(&self) -> &HeaderMap {
+        &self.headers
+    }
+
+    /// The body, and what it is if no `content-type` header was set.
+    pub fn body(&mut self, body: Bytes, content_type: Option<HeaderValue>) {
+        self.body = Some(body);
+        if let (Some(content_type), header::Entry::Vacant(vacant)) =
+            (content_type, self.headers.entry(header::CONTENT_TYPE))
+        {
+            vacant.insert(content_type);
+        }
+    }
+
+    /// Refuses this operation, unless it has been refused before. A pointer is relative to the operation.
+    pub fn refuse(&mut self, problem: Problem) {
+        self.problem.get_or_insert_with(|| Box::new(problem));
+    }
+
+    fn finish(mut self) -> Result<Operation, (Label, Box<Problem>)> {
+        match (self.problem.take(), &self.label.target) {
+            (Some(problem), _) => Err((self.label, problem)),
+            (None, None) => {
+                Err((self.label, Box::new(Problem::bad_request("the operation has no target").at("/path"))))
+            }
+            (None, Some(target)) => match self.judge(target) {
+                Some(problem) => Err((self.label, Box::new(problem))),
+                None => Ok(Operation { label: self.label, headers: self.headers, body: self.body }),
+            },
+        }
+    }
+
+    /// What can be said only of a method and a target together.
+    fn judge(&self, target: &PathAndQuery) -> Option<Problem> {
+        let (config, method) = (self.cx.config, &self.label.method);
+        if *method == Method::POST && config.mount.names(target.path()) {
+            return Some(Problem::bad_request("a batch can't be an operation of a batch").at("/path"));
+        }
+        match &config.target_policy {
+            Some(policy) if !policy(method, target) => {
+                Some(Problem::new(StatusCode::FORBIDDEN, "this target may not be used in a batch").at("/path"))
+            }
+            _ => None,
+        }
+    }
+}

@@ -1,0 +1,151 @@
+//! Wire formats: how a batch is read, and how a multistatus is written.
+//!
+//! The two sides are apart, for a format may have only one (RFC 4918 XML is for answers), and any way of reading can
+//! be paired with any way of writing. [`negotiate`](crate::negotiate) chooses.
+
+use std::{fmt, sync::Arc};
+
+use bytes::Bytes;
+use http::{HeaderName, HeaderValue, StatusCode, header::ValueIter};
+
+use crate::{
+    batch::{Batch, Outcome},
+    config::Config,
+    draft::DecodeContext,
+    rejection::Rejection,
+};
+
+pub(crate) mod json;
+#[cfg(feature = "xml")]
+pub(crate) mod multistatus;
+
+/// Reads a batch.
+///
+/// A format takes the request's body apart and gives each operation to a [`BatchBuilder`](crate::BatchBuilder), which
+/// does all the checking. What makes the whole document unreadable is a [`Rejection`]; whatever is wrong with a single
+/// operation is said with [`Draft::refuse`](crate::Draft::refuse), so that the others go on.
+///
+/// ```
+/// use bytes::Bytes;
+/// use tower_multistatus::{Batch, BatchLayer, Decode, DecodeContext, Rejection};
+///
+/// /// One target a line: a batch of GETs.
+/// struct Lines;
+///
+/// impl Decode for Lines {
+///     fn media_types(&self) -> &[&'static str] {
+///         &["text/uri-list"]
+///     }
+///
+///     fn decode(&self, cx: DecodeContext<'_>, body: Bytes) -> Result<Batch, Rejection> {
+///         let text = std::str::from_utf8(&body).map_err(|_| Rejection::malformed("the batch is not UTF-8"))?;
+///         let mut batch = cx.batch("");
+///         for line in text.lines() {
+///             let mut operation = cx.operation();
+///             operation.target(body.slice_ref(line.as_bytes()));
+///             batch.push(operation)?;
+///         }
+///         batch.finish()
+///     }
+/// }
+///
+/// let layer = BatchLayer::new().decoder(Lines);
+/// ```
+pub trait Decode: Send + Sync + 'static {
+    /// The media types that it reads, for [`accepts`](Self::accepts) and for telling a client what it could have sent.
+    fn media_types(&self) -> &[&'static str];
+
+    /// Whether it reads this media type: `type/subtype`, in lower case, without parameters.
+    fn accepts(&self, media_type: &str) -> bool {
+        self.media_types().contains(&media_type)
+    }
+
+    /// The media type of the answer where `Accept` leaves the choice; `application/json` unless overridden.
+    fn answer(&self) -> &'static str {
+        "application/json"
+    }
+
+    /// Reads a batch from the whole body of a request.
+    ///
+    /// # Errors
+    ///
+    /// Where the document can't be read at all.
+    fn decode(&self, cx: DecodeContext<'_>, body: Bytes) -> Result<Batch, Rejection>;
+}
+
+/// Writes answers.
+pub trait Encode: Send + Sync + 'static {
+    /// The media types that it writes, best first.
+    fn media_types(&self) -> &[&'static str];
+
+    /// The status of the answer; 207 unless overridden.
+    fn status(&self) -> StatusCode {
+        StatusCode::MULTI_STATUS
+    }
+
+    /// Begins one answer.
+    fn begin(&self, cx: EncodeContext) -> Box<dyn Encoder>;
+}
+
+/// Writes one answer, piece by piece, each piece to the end of `out`.
+pub trait Encoder: Send {
+    /// The `Content-Type` of the answer.
+    fn content_type(&self) -> HeaderValue;
+
+    /// What stands before the first outcome.
+    fn start(&mut self, out: &mut Vec<u8>);
+
+    /// One outcome. Each operation has exactly one.
+    fn outcome(&mut self, outcome: &Outcome, out: &mut Vec<u8>);
+
+    /// What stands behind the last outcome.
+    fn finish(&mut self, out: &mut Vec<u8>);
+}
+
+/// What an [`Encoder`] may need to know of the batch that it answers.
+#[derive(Clone)]
+pub struct EncodeContext {
+    config: Arc<Config>,
+    media_type: &'static str,
+    batch_path: Bytes,
+}
+
+impl EncodeContext {
+    pub(crate) fn new(config: Arc<Config>, media_type: &'static str, batch_path: &str) -> Self {
+        Self { config, media_type, batch_path: Bytes::copy_from_slice(batch_path.as_bytes()) }
+    }
+
+    /// Which of [`Encode::media_types`] the client wants.
+    #[must_use]
+    pub fn media_type(&self) -> &'static str {
+        self.media_type
+    }
+
+    /// The path that the batch was sent to.
+    #[must_use]
+    pub fn batch_path(&self) -> &str {
+        std::str::from_utf8(&self.batch_path).expect("it was copied from a str")
+    }
+
+    /// The headers of an outcome that belong into the answer, each with all its values
+    /// ([`BatchLayer::result_header`](crate::BatchLayer::result_header)). Never `set-cookie`.
+    pub fn headers<'a>(
+        &'a self,
+        outcome: &'a Outcome,
+    ) -> impl Iterator<Item = (&'a HeaderName, ValueIter<'a, HeaderValue>)> {
+        let headers = outcome.response().ok().map(http::Response::headers);
+        headers.into_iter().flat_map(|headers| {
+            let reported = headers.keys().filter(|name| self.config.result_headers.contains(name));
+            reported.map(|name| (name, headers.get_all(name).iter()))
+        })
+    }
+}
+
+impl fmt::Debug for EncodeContext {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("EncodeContext")
+            .field("media_type", &self.media_type)
+            .field("batch_path", &self.batch_path)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,39 @@
+//! The crate's own format: a list of operations in, a list of results out.
+
+use bytes::Bytes;
+
+use super::{Decode, Encode, EncodeContext, Encoder};
+use crate::{batch::Batch, draft::DecodeContext, rejection::Rejection};
+
+mod container;
+mod operation;
+mod results;
+mod value;
+
+/// Reads and writes native JSON.
+#[derive(Debug)]
+pub(crate) struct Json;
+
+impl Decode for Json {
+    fn media_types(&self) -> &[&'static str] {
+        &["application/json"]
+    }
+
+    fn accepts(&self, media_type: &str) -> bool {
+        media_type == "application/json" || media_type.ends_with("+json")
+    }
+
+    fn decode(&self, cx: DecodeContext<'_>, body: Bytes) -> Result<Batch, Rejection> {
+        container::decode(cx, &body)
+    }
+}
+
+impl Encode for Json {
+    fn media_types(&self) -> &[&'static str] {
+        &["application/json"]
+    }
+
+    fn begin(&self, cx: EncodeContext) -> Box<dyn Encoder> {
+        Box::new(results::Results::new(cx))
+    }
+}

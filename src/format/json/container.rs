@@ -1,0 +1,135 @@
+//! The outermost level: a bare array of operations, or an object that holds it.
+
+use std::{collections::HashSet, fmt};
+
+use bytes::Bytes;
+use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde_json::value::RawValue;
+
+use super::{operation::Operation, value::Name};
+use crate::{
+    batch::Batch,
+    draft::{BatchBuilder, DecodeContext},
+    rejection::Rejection,
+};
+
+/// Reads the document in one pass. The operations' targets and bodies are slices of `source`.
+pub(super) fn decode(cx: DecodeContext<'_>, source: &Bytes) -> Result<Batch, Rejection> {
+    // Once for all: what follows borrows its strings from this.
+    let text = std::str::from_utf8(source).map_err(|_| Rejection::malformed("the batch is not UTF-8"))?;
+    let mut rejection = None;
+    let mut json = serde_json::Deserializer::from_str(text);
+    let read = Container { cx, source, rejection: &mut rejection }
+        .deserialize(&mut json)
+        .and_then(|builder| json.end().map(|()| builder));
+    match (read, rejection) {
+        (_, Some(rejection)) => Err(rejection),
+        (Ok(builder), None) => builder.finish(),
+        (Err(error), None) => Err(Rejection::malformed(format!("the batch is not valid: {error}"))),
+    }
+}
+
+struct Container<'a, 'r> {
+    cx: DecodeContext<'a>,
+    source: &'a Bytes,
+    /// Serde's errors are text; one of ours waits here while theirs goes up.
+    rejection: &'r mut Option<Rejection>,
+}
+
+impl Container<'_, '_> {
+    fn reject<E: Error>(&mut self, rejection: Rejection) -> E {
+        *self.rejection = Some(rejection);
+        E::custom("refused")
+    }
+}
+
+impl<'de: 'a, 'a> DeserializeSeed<'de> for Container<'a, '_> {
+    type Value = BatchBuilder<'a>;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
+        deserializer.deserialize_any(self)
+    }
+}
+
+impl<'de: 'a, 'a> Visitor<'de> for Container<'a, '_> {
+    type Value = BatchBuilder<'a>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an array of operations, or an object with `operations`")
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(mut self, mut list: A) -> Result<Self::Value, A::Error> {
+        self.operations("", &mut list)
+    }
+
+    fn visit_map<A: MapAccess<'de>>(mut self, mut object: A) -> Result<Self::Value, A::Error> {
+        let mut names = HashSet::new();
+        let mut operations = None;
+        while let Some(Name(name)) = object.next_key()? {
+            match &*name {
+                "operations" if operations.is_none() => {
+                    let list = List(Container { rejection: &mut *self.rejection, ..self });
+                    operations = Some(object.next_value_seed(list)?);
+                }
+                // Their meaning is the sender's safety: passing over them would carry out what must not be.
+                "atomic" | "onFailure" => {
+                    let value: &RawValue = object.next_value()?;
+                    if !matches!(value.get(), "null" | "false" | "\"continue\"") {
+                        let refusal = format!("this server does not support `{name}`; nothing was carried out");
+                        return Err(self.reject(Rejection::malformed(refusal)));
+                    }
+                }
+                _ => {
+                    object.next_value::<IgnoredAny>()?;
+                }
+            }
+            if !names.insert(name) {
+                return Err(self.reject(Rejection::malformed("a member of the batch stands there twice")));
+            }
+        }
+        match operations {
+            Some(_) if names.contains("requests") => {
+                Err(self.reject(Rejection::malformed("a batch has `operations` or `requests`, not both")))
+            }
+            Some(operations) => Ok(operations),
+            None => Err(self.reject(Rejection::malformed("the batch has no `operations`"))),
+        }
+    }
+}
+
+impl<'a> Container<'a, '_> {
+    fn operations<'de: 'a, A: SeqAccess<'de>>(
+        &mut self,
+        pointer: &'static str,
+        list: &mut A,
+    ) -> Result<BatchBuilder<'a>, A::Error> {
+        let mut batch = self.cx.batch(pointer);
+        while let Some(operation) = list.next_element::<Operation<'de>>()? {
+            batch.push(operation.draft(self.cx, self.source)).map_err(|rejection| self.reject(rejection))?;
+        }
+        Ok(batch)
+    }
+}
+
+/// The array of operations in an object.
+struct List<'a, 'r>(Container<'a, 'r>);
+
+impl<'de: 'a, 'a> DeserializeSeed<'de> for List<'a, '_> {
+    type Value = BatchBuilder<'a>;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
+        deserializer.deserialize_seq(self)
+    }
+}
+
+impl<'de: 'a, 'a> Visitor<'de> for List<'a, '_> {
+    type Value = BatchBuilder<'a>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("`operations` to be an array")
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(mut self, mut list: A) -> Result<Self::Value, A::Error> {
+        self.0.operations("/operations", &mut list)
+    }
+}

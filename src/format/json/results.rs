@@ -1,0 +1,156 @@
+//! Writes the outcomes as a list of results, with a summary.
+
+use base64::{Engine, engine::general_purpose::STANDARD};
+use bytes::Bytes;
+use http::{HeaderValue, Response, header};
+use serde::Serialize;
+
+use super::value;
+use crate::{
+    batch::Outcome,
+    format::{EncodeContext, Encoder},
+    media_type::Content,
+    problem::reason,
+};
+
+pub(super) struct Results {
+    cx: EncodeContext,
+    total: usize,
+    succeeded: usize,
+}
+
+impl Results {
+    pub(super) fn new(cx: EncodeContext) -> Self {
+        Self { cx, total: 0, succeeded: 0 }
+    }
+
+    fn response(&self, outcome: &Outcome, response: &Response<Bytes>, out: &mut Vec<u8>) {
+        let shape = Shape::of(response);
+        let mut opening: &[u8] = br#","headers":{"#;
+        for (name, values) in self.cx.headers(outcome) {
+            // The value tells by itself that it is JSON.
+            if name == header::CONTENT_TYPE && matches!(shape, Shape::PlainJson(_)) {
+                continue;
+            }
+            out.extend_from_slice(opening);
+            opening = b",";
+            write(out, name.as_str());
+            out.push(b':');
+            write_values(out, values.map(text));
+        }
+        if opening == b"," {
+            out.push(b'}');
+        }
+        let member: &[u8] = if outcome.is_success() { br#","data":"# } else { br#","error":"# };
+        match shape {
+            Shape::Nothing if outcome.is_success() => {}
+            Shape::Nothing => {
+                out.extend_from_slice(member);
+                write(out, reason(outcome.status()));
+            }
+            Shape::PlainJson(json) | Shape::Json(json) => {
+                out.extend_from_slice(member);
+                out.extend_from_slice(json);
+            }
+            Shape::Text(text) => {
+                out.extend_from_slice(member);
+                write(out, text);
+            }
+            Shape::Binary(bytes) => {
+                out.extend_from_slice(member);
+                write(out, &STANDARD.encode(bytes));
+                out.extend_from_slice(br#","encoding":"base64""#);
+            }
+        }
+    }
+}
+
+impl Encoder for Results {
+    fn content_type(&self) -> HeaderValue {
+        HeaderValue::from_static("application/json")
+    }
+
+    fn start(&mut self, out: &mut Vec<u8>) {
+        out.extend_from_slice(br#"{"results":["#);
+    }
+
+    fn outcome(&mut self, outcome: &Outcome, out: &mut Vec<u8>) {
+        out.extend_from_slice(if self.total == 0 { br#"{"index":"# } else { br#",{"index":"# });
+        self.total += 1;
+        self.succeeded += usize::from(outcome.is_success());
+        write(out, &outcome.index());
+        if let Some(id) = outcome.id() {
+            out.extend_from_slice(br#","id":"#);
+            write(out, id);
+        }
+        out.extend_from_slice(br#","status":"#);
+        out.extend_from_slice(outcome.status().as_str().as_bytes());
+        match outcome.response() {
+            Ok(response) => self.response(outcome, response, out),
+            Err(problem) => {
+                out.extend_from_slice(br#","error":"#);
+                write(out, problem);
+            }
+        }
+        out.push(b'}');
+    }
+
+    fn finish(&mut self, out: &mut Vec<u8>) {
+        out.extend_from_slice(br#"],"summary":{"total":"#);
+        write(out, &self.total);
+        out.extend_from_slice(br#","succeeded":"#);
+        write(out, &self.succeeded);
+        out.extend_from_slice(br#","failed":"#);
+        write(out, &(self.total - self.succeeded));
+        out.extend_from_slice(b"}}");
+    }
+}
+
+/// How a body stands in a result.
+enum Shape<'a> {
+    Nothing,
+    /// `application/json` that is JSON: as it is, byte for byte.
+    PlainJson(&'a [u8]),
+    /// The same for a type that is based on JSON, and worth being told.
+    Json(&'a [u8]),
+    Text(&'a str),
+    Binary(&'a [u8]),
+}
+
+impl<'a> Shape<'a> {
+    fn of(response: &'a Response<Bytes>) -> Self {
+        let body: &[u8] = response.body();
+        if body.is_empty() {
+            return Self::Nothing;
+        }
+        match Content::of(response.headers()) {
+            Content::Json if value::is_well_formed(body) => Self::PlainJson(body),
+            Content::JsonBased if value::is_well_formed(body) => Self::Json(body),
+            Content::Binary => Self::Binary(body),
+            // JSON that is none is no reason to fail: it is shown as what it is.
+            Content::Json | Content::JsonBased | Content::Text => {
+                std::str::from_utf8(body).map_or(Self::Binary(body), Self::Text)
+            }
+        }
+    }
+}
+
+fn write(out: &mut Vec<u8>, value: &(impl Serialize + ?Sized)) {
+    serde_json::to_writer(out, value).expect("a Vec takes all that is written, and no map with odd keys is");
+}
+
+fn write_values(out: &mut Vec<u8>, mut values: impl Iterator<Item = String>) {
+    match (values.next(), values.next()) {
+        (Some(only), None) => write(out, &only),
+        (first, second) => write(out, &first.into_iter().chain(second).chain(values).collect::<Vec<_>>()),
+    }
+}
+
+/// A header's value as text. What is not UTF-8 is read as Latin-1, so that no byte gets lost (RFC 9110 §5.5).
+fn text(value: &HeaderValue) -> String {
+    let bytes = value.as_bytes();
+    match std::str::from_utf8(bytes) {
+        Ok(text) => text.to_owned(),
+        Err(_) => bytes.iter().map(|&byte| char::from(byte)).collect(),
+    }
+}

@@ -1,0 +1,237 @@
+//! RFC 4918 multistatus XML (§13, §14.16, §14.24). For answers only.
+
+use std::{borrow::Cow, collections::HashSet};
+
+use base64::{Engine, engine::general_purpose::STANDARD};
+use bytes::Bytes;
+use http::{HeaderValue, Response, StatusCode, header};
+use quick_xml::{
+    Writer,
+    events::{BytesDecl, BytesEnd, BytesStart, BytesText, Event, attributes::Attribute},
+    name::QName,
+};
+
+use super::{Encode, EncodeContext, Encoder};
+use crate::{
+    batch::Outcome,
+    media_type::Content,
+    problem::{Problem, reason},
+};
+
+/// Writes `application/xml` or `text/xml`, whichever was asked for.
+#[derive(Debug)]
+pub(crate) struct Multistatus;
+
+impl Encode for Multistatus {
+    fn media_types(&self) -> &[&'static str] {
+        &["application/xml", "text/xml"]
+    }
+
+    fn begin(&self, cx: EncodeContext) -> Box<dyn Encoder> {
+        Box::new(Responses { cx, hrefs: HashSet::new() })
+    }
+}
+
+struct Responses {
+    cx: EncodeContext,
+    /// Those that stand in the answer already: each may stand there only once (§14.24), and clients key by it.
+    hrefs: HashSet<String>,
+}
+
+impl Encoder for Responses {
+    fn content_type(&self) -> HeaderValue {
+        HeaderValue::from_static(match self.cx.media_type() {
+            "text/xml" => "text/xml; charset=utf-8",
+            _ => "application/xml; charset=utf-8",
+        })
+    }
+
+    fn start(&mut self, out: &mut Vec<u8>) {
+        let mut xml = Xml::new(out);
+        xml.write(Event::Decl(BytesDecl::new("1.0", Some("utf-8"), None)));
+        xml.open("D:multistatus", [("xmlns:D", "DAV:"), ("xmlns:b", "urn:tower-multistatus:1")]);
+    }
+
+    fn outcome(&mut self, outcome: &Outcome, out: &mut Vec<u8>) {
+        let href = self.href(outcome);
+        let mut xml = Xml::new(out);
+        xml.open("D:response", []);
+        xml.element("D:href", [], href.as_deref().unwrap_or(&self.stand_in(outcome)));
+        xml.element("D:status", [], &format!("HTTP/1.1 {} {}", outcome.status().as_str(), reason(outcome.status())));
+        match outcome.response() {
+            Ok(response) => {
+                if let Some(description) = description(response) {
+                    xml.element("D:responsedescription", [], &description);
+                }
+                if let Some(location) = location(response) {
+                    xml.open("D:location", []);
+                    xml.element("D:href", [], &location);
+                    xml.close("D:location");
+                }
+            }
+            Err(problem) => xml.element("D:responsedescription", [], problem.detail()),
+        }
+        self.result(outcome, href.is_some(), &mut xml);
+        xml.close("D:response");
+    }
+
+    fn finish(&mut self, out: &mut Vec<u8>) {
+        Xml::new(out).close("D:multistatus");
+    }
+}
+
+impl Responses {
+    /// The target, if this is the first operation on it.
+    fn href(&mut self, outcome: &Outcome) -> Option<String> {
+        let href = uri_reference(outcome.target()?.as_str()).into_owned();
+        // No target may look like one of our stand-ins.
+        let is_reserved = href.strip_prefix(self.cx.batch_path()).is_some_and(|rest| rest.starts_with(STAND_IN));
+        (!is_reserved && self.hrefs.insert(href.clone())).then_some(href)
+    }
+
+    fn stand_in(&self, outcome: &Outcome) -> String {
+        format!("{}{STAND_IN}{}", uri_reference(self.cx.batch_path()), outcome.index())
+    }
+
+    /// Our extension, last: receivers have to pass over elements that they don't know (§17).
+    fn result(&self, outcome: &Outcome, has_own_href: bool, xml: &mut Xml<'_>) {
+        let index = outcome.index().to_string();
+        let target = outcome.target().filter(|_| !has_own_href).map(http::uri::PathAndQuery::as_str);
+        let attributes = [
+            Some(("index", &*index)),
+            outcome.id().map(|id| ("id", id)),
+            Some(("method", outcome.method().as_str())),
+            target.map(|target| ("target", target)),
+        ];
+        xml.open("b:result", attributes.into_iter().flatten());
+        for (name, values) in self.cx.headers(outcome) {
+            for value in values {
+                xml.element("b:header", [("name", name.as_str())], &String::from_utf8_lossy(value.as_bytes()));
+            }
+        }
+        match outcome.response() {
+            Ok(response) if response.body().is_empty() => {}
+            Ok(response) => body(response, xml),
+            Err(problem) => xml.element("b:body", [("type", "application/problem+json")], &document(problem)),
+        }
+        xml.close("b:result");
+    }
+}
+
+const STAND_IN: &str = "?operation=";
+
+fn document(problem: &Problem) -> String {
+    serde_json::to_string(problem).expect("a problem has only string keys and plain values")
+}
+
+fn body(response: &Response<Bytes>, xml: &mut Xml<'_>) {
+    let content_type =
+        response.headers().get(header::CONTENT_TYPE).map(|value| String::from_utf8_lossy(value.as_bytes()));
+    let content_type = content_type.as_deref().map(|value| ("type", value));
+    let text = match Content::of(response.headers()) {
+        Content::Binary => None,
+        Content::Json | Content::JsonBased | Content::Text => std::str::from_utf8(response.body()).ok(),
+    };
+    match text.filter(|text| text.chars().all(is_xml)) {
+        Some(text) => xml.element("b:body", content_type, text),
+        None => {
+            let attributes = content_type.into_iter().chain([("encoding", "base64")]);
+            xml.element("b:body", attributes, &STANDARD.encode(response.body()));
+        }
+    }
+}
+
+/// Where a new or another resource is (§14.9).
+fn location(response: &Response<Bytes>) -> Option<String> {
+    let tells = response.status() == StatusCode::CREATED || response.status().is_redirection();
+    let location = response.headers().get(header::LOCATION).filter(|_| tells)?;
+    Some(uri_reference(location.to_str().ok()?).into_owned())
+}
+
+/// A sentence for people (§14.25): what the body of a failure says, if that is short.
+fn description(response: &Response<Bytes>) -> Option<String> {
+    const SHORT: usize = 256;
+    let body = std::str::from_utf8(response.body()).ok().filter(|_| response.status().as_u16() >= 400)?;
+    match Content::of(response.headers()) {
+        Content::Json | Content::JsonBased => {
+            let json: serde_json::Value = serde_json::from_str(body).ok()?;
+            let candidates = ["/detail", "/title", "/message", "/error/message", "/error"];
+            candidates.into_iter().find_map(|pointer| json.pointer(pointer)?.as_str()).map(str::to_owned)
+        }
+        Content::Text => Some(body.trim()).filter(|text| !text.is_empty() && text.len() <= SHORT).map(str::to_owned),
+        Content::Binary => None,
+    }
+}
+
+/// Percent-encodes what a header or a path may hold, and a URI may not (RFC 3986 §2).
+fn uri_reference(text: &str) -> Cow<'_, str> {
+    let is_uri = |byte: &u8| matches!(byte, b'!' | b'#'..=b';' | b'=' | b'?'..=b'Z' | b'_' | b'a'..=b'z' | b'~');
+    if text.as_bytes().iter().all(is_uri) {
+        return Cow::Borrowed(text);
+    }
+    let encode = |byte: &u8| if is_uri(byte) { char::from(*byte).to_string() } else { format!("%{byte:02X}") };
+    text.as_bytes().iter().map(encode).collect()
+}
+
+/// Whether XML 1.0 has a place for this character (§2.2 there), even as a reference.
+fn is_xml(char: char) -> bool {
+    matches!(char, '\t' | '\n' | '\r' | ' '..='\u{fffd}' | '\u{10000}'..)
+}
+
+/// Text for an element or an attribute. Line ends and tabs are written as references where a parser would otherwise
+/// change them: `\r` everywhere (XML 1.0 §2.11), the others in attributes (§3.3.3).
+fn escape(text: &str, in_attribute: bool) -> String {
+    let mut escaped = String::with_capacity(text.len());
+    for char in text.chars() {
+        match char {
+            '&' => escaped.push_str("&amp;"),
+            '<' => escaped.push_str("&lt;"),
+            // Needed only in `]]>`.
+            '>' => escaped.push_str("&gt;"),
+            '"' if in_attribute => escaped.push_str("&quot;"),
+            '\r' => escaped.push_str("&#13;"),
+            '\n' if in_attribute => escaped.push_str("&#10;"),
+            '\t' if in_attribute => escaped.push_str("&#9;"),
+            char if is_xml(char) => escaped.push(char),
+            _ => escaped.push(char::REPLACEMENT_CHARACTER),
+        }
+    }
+    escaped
+}
+
+/// A writer into a `Vec`, which never fails.
+struct Xml<'a>(Writer<&'a mut Vec<u8>>);
+
+impl<'a> Xml<'a> {
+    fn new(out: &'a mut Vec<u8>) -> Self {
+        Self(Writer::new(out))
+    }
+
+    fn write(&mut self, event: Event<'_>) {
+        self.0.write_event(event).expect("a Vec takes all that is written");
+    }
+
+    fn open<'s>(&mut self, name: &'static str, attributes: impl IntoIterator<Item = (&'static str, &'s str)>) {
+        let mut start = BytesStart::new(name);
+        for (key, value) in attributes {
+            let value = escape(value, true);
+            start.push_attribute(Attribute { key: QName(key), value: Cow::Owned(value) });
+        }
+        self.write(Event::Start(start));
+    }
+
+    fn close(&mut self, name: &'static str) {
+        self.write(Event::End(BytesEnd::new(name)));
+    }
+
+    fn element<'s>(
+        &mut self,
+        name: &'static str,
+        attributes: impl IntoIterator<Item = (&'static str, &'s str)>,
+        text: &str,
+    ) {
+        self.open(name, attributes);
+        self.write(Event::Text(BytesText::from_escaped(escape(text, false))));
+        self.close(name);
+    }
+}

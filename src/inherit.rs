@@ -1,0 +1,203 @@
+//! What a sub-request takes from the outer request, and what an operation may set itself.
+
+use http::{
+    Extensions, HeaderMap, HeaderName, HeaderValue, Request, Uri, Version,
+    header::{self, CONTENT_LENGTH},
+    request::Parts,
+    uri,
+};
+
+use crate::{batch::Operation, context::BatchContext};
+
+/// Copies one type of extension from the outer request, if it is there.
+pub(crate) type Forward = fn(&Extensions, &mut Extensions);
+
+/// Worked out once a batch; each sub-request gets a copy.
+pub(crate) struct Inheritance {
+    headers: HeaderMap,
+    extensions: Extensions,
+    scheme: Option<uri::Scheme>,
+    authority: Option<uri::Authority>,
+}
+
+impl Inheritance {
+    pub(crate) fn new(outer: &Parts, forwards: &[Forward]) -> Self {
+        let mut extensions = Extensions::new();
+        for forward in forwards {
+            forward(&outer.extensions, &mut extensions);
+        }
+        Self {
+            headers: inherited_headers(outer),
+            extensions,
+            scheme: outer.uri.scheme().cloned(),
+            authority: outer.uri.authority().cloned(),
+        }
+    }
+
+    /// The sub-request of one operation. Always HTTP/1.1: passed on by a client, an outer HTTP/2 would break
+    /// upstreams that speak only HTTP/1.
+    pub(crate) fn request(&self, operation: Operation, context: BatchContext) -> Request<Option<bytes::Bytes>> {
+        let Operation { label, headers, body } = operation;
+        let mut request = Request::new(body);
+        *request.version_mut() = Version::HTTP_11;
+        *request.method_mut() = label.method;
+        *request.uri_mut() = self.uri(label.target);
+        *request.headers_mut() = self.headers(headers, request.body().as_ref().map(bytes::Bytes::len));
+        *request.extensions_mut() = self.extensions.clone();
+        request.extensions_mut().insert(context);
+        request
+    }
+
+    /// In origin-form where the outer one was, else (HTTP/2, or a client's request) on the same authority.
+    fn uri(&self, target: Option<uri::PathAndQuery>) -> Uri {
+        let mut parts = uri::Parts::default();
+        parts.path_and_query = target;
+        parts.scheme = self.scheme.clone();
+        parts.authority = self.authority.clone();
+        Uri::from_parts(parts).expect("the outer URI was valid with any path in it")
+    }
+
+    /// What the operation sets replaces all inherited values of that name.
+    fn headers(&self, own: HeaderMap, content_length: Option<usize>) -> HeaderMap {
+        let mut headers = self.headers.clone();
+        if !own.is_empty() {
+            for name in own.keys() {
+                headers.remove(name);
+            }
+            headers.extend(own);
+        }
+        if let Some(length) = content_length {
+            headers.insert(CONTENT_LENGTH, HeaderValue::from(length));
+        }
+        headers
+    }
+}
+
+fn inherited_headers(outer: &Parts) -> HeaderMap {
+    let mut headers = HeaderMap::new();
+    for (name, value) in &outer.headers {
+        if is_inherited(name) && !is_connection_option(&outer.headers, name) {
+            headers.append(name, value.clone());
+        }
+    }
+    // HTTP/2 has it in the URI; as HTTP/1.1 a sub-request must have it as a header (RFC 9112 §3.2).
+    if let (None, Some(authority)) = (headers.get(header::HOST), outer.uri.authority()) {
+        if let Ok(host) = HeaderValue::from_str(host_and_port(authority.as_str())) {
+            headers.insert(header::HOST, host);
+        }
+    }
+    headers
+}
+
+/// `Connection` may name further headers that are meant for the next hop only (RFC 9110 §7.6.1).
+fn is_connection_option(headers: &HeaderMap, name: &HeaderName) -> bool {
+    headers
+        .get_all(header::CONNECTION)
+        .into_iter()
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(','))
+        .any(|option| option.trim().eq_ignore_ascii_case(name.as_str()))
+}
+
+/// Whether a header of the outer request is about each operation too, rather than about the batch's own
+/// representation, its framing, or the batch alone.
+fn is_inherited(name: &HeaderName) -> bool {
+    let name = name.as_str();
+    let prefixes = ["accept", "content-", "if-", "want-", "x-http-method"];
+    // `idempotency-key` above all: an inner deduplication would answer every operation with the first one's result.
+    let others = [
+        "connection",
+        "digest",
+        "expect",
+        "idempotency-key",
+        "keep-alive",
+        "last-event-id",
+        "prefer",
+        "proxy-authenticate",
+        "proxy-authorization",
+        "proxy-connection",
+        "range",
+        "repr-digest",
+        "signature",
+        "signature-input",
+        "te",
+        "trailer",
+        "transfer-encoding",
+        "upgrade",
+    ];
+    !prefixes.iter().any(|prefix| name.starts_with(prefix)) && !others.contains(&name)
+}
+
+/// What happens to a header that an operation sets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Class {
+    /// It is sent.
+    Allowed,
+    /// Clients add it out of habit, and it has no meaning inside a batch: ours is right.
+    Dropped,
+    /// Names the authority; the sender may repeat ours.
+    Host,
+    /// It might change who the client is, or where it seems to come from: the operation is refused.
+    Refused,
+}
+
+/// `extra` is what the server's author allows on top; it can't bring back what belongs to the framing.
+pub(crate) fn class(name: &HeaderName, extra: &[HeaderName]) -> Class {
+    match name.as_str() {
+        "host" => Class::Host,
+        "connection" | "content-length" | "expect" | "keep-alive" | "te" | "trailer" | "transfer-encoding"
+        | "upgrade" => Class::Dropped,
+        _ if extra.contains(name) => Class::Allowed,
+        "accept" | "accept-language" | "content-encoding" | "content-language" | "content-type" | "idempotency-key"
+        | "prefer" | "range" => Class::Allowed,
+        conditional if conditional.starts_with("if-") => Class::Allowed,
+        "accept-encoding" | "mime-version" | "user-agent" => Class::Dropped,
+        // What known batch clients add to each operation about themselves.
+        "client-request-id"
+        | "dataserviceversion"
+        | "maxdataserviceversion"
+        | "sdkversion"
+        | "x-csrf-token"
+        | "x-goog-api-client" => Class::Dropped,
+        _ => Class::Refused,
+    }
+}
+
+/// An authority without its userinfo.
+pub(crate) fn host_and_port(authority: &str) -> &str {
+    authority.rsplit_once('@').map_or(authority, |(_, host)| host)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_three_classes() {
+        let class = |name| class(&HeaderName::from_static(name), &[]);
+        for name in ["accept", "content-type", "if-match", "if-none-match", "range", "idempotency-key"] {
+            assert_eq!(class(name), Class::Allowed, "{name}");
+        }
+        for name in ["content-length", "te", "expect", "accept-encoding", "user-agent", "sdkversion"] {
+            assert_eq!(class(name), Class::Dropped, "{name}");
+        }
+        for name in [
+            "authorization",
+            "cookie",
+            "forwarded",
+            "x-forwarded-for",
+            "x-real-ip",
+            "proxy-authorization",
+            "origin",
+            "x-anything",
+        ] {
+            assert_eq!(class(name), Class::Refused, "{name}");
+        }
+    }
+
+    #[test]
+    fn framing_can_not_be_allowed() {
+        let name = HeaderName::from_static("transfer-encoding");
+        assert_eq!(class(&name, std::slice::from_ref(&name)), Class::Dropped);
+    }
+}

@@ -1,0 +1,285 @@
+use std::{sync::Arc, time::Duration};
+
+use bytes::Bytes;
+use http::{HeaderName, Method, Response, StatusCode, uri::PathAndQuery};
+use tower::{BoxError, Layer};
+
+use crate::{
+    config::{Config, Mount},
+    context::BatchContext,
+    format::{Decode, Encode},
+    plan::Order,
+    rejection::Rejection,
+    service::BatchService,
+};
+
+/// Gives the service that it wraps a batch endpoint.
+///
+/// As it is made, it answers `POST /batch` in JSON and in XML, under limits that suit a public server:
+///
+/// | what | default | set by |
+/// |---|---|---|
+/// | operations in a batch | 100 | [`max_operations`](Self::max_operations) |
+/// | body of the request | 2 MiB | [`max_request_bytes`](Self::max_request_bytes) |
+/// | bodies of all outcomes together | 16 MiB | [`max_response_bytes`](Self::max_response_bytes) |
+/// | operations that run at once | 16 | [`concurrency`](Self::concurrency) |
+/// | time for one operation | 30 s | [`operation_timeout`](Self::operation_timeout) |
+/// | time for the whole batch | 60 s | [`batch_timeout`](Self::batch_timeout) |
+/// | an id | 256 bytes | [`max_id_bytes`](Self::max_id_bytes) |
+/// | a target | 8 KiB | [`max_target_bytes`](Self::max_target_bytes) |
+/// | headers of one operation | 64, 16 KiB together | [`max_headers`](Self::max_headers), [`max_header_bytes`](Self::max_header_bytes) |
+/// | nesting of JSON in a body | 64 | [`max_json_depth`](Self::max_json_depth) |
+///
+/// ```
+/// use std::time::Duration;
+/// use http::{HeaderName, Request, Response};
+/// use tower::{ServiceBuilder, service_fn};
+/// use tower_multistatus::{BatchLayer, Order, RequestBody};
+/// # type Body = http_body_util::Full<bytes::Bytes>;
+///
+/// let service = ServiceBuilder::new()
+///     .layer(
+///         BatchLayer::new()
+///             .path("/api/batch")
+///             .max_operations(500)
+///             .concurrency(8)
+///             .operation_timeout(Duration::from_secs(5))
+///             .order(Order::Sequential)
+///             .allow_header(HeaderName::from_static("x-tenant"))
+///             .allow_targets(|_method, target| target.path().starts_with("/public/")),
+///     )
+///     .service(service_fn(|_request: Request<RequestBody<Body>>| async {
+///         Ok::<_, std::convert::Infallible>(Response::new(Body::default()))
+///     }));
+/// ```
+#[derive(Clone, Debug, Default)]
+#[must_use]
+pub struct BatchLayer {
+    config: Arc<Config>,
+}
+
+impl BatchLayer {
+    /// `POST /batch`, JSON and XML, safe defaults.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    fn with(mut self, change: impl FnOnce(&mut Config)) -> Self {
+        change(Arc::make_mut(&mut self.config));
+        self
+    }
+}
+
+/// Which requests are batches.
+impl BatchLayer {
+    /// The path of the batch endpoint, instead of `/batch`. Compared as it is, without decoding.
+    pub fn path(self, path: impl Into<String>) -> Self {
+        self.with(|config| config.mount = Mount::Paths(vec![path.into()]))
+    }
+
+    /// One more path.
+    pub fn also_path(self, path: impl Into<String>) -> Self {
+        self.with(|config| match &mut config.mount {
+            Mount::Paths(paths) => paths.push(path.into()),
+            mount @ Mount::EveryPost => *mount = Mount::Paths(vec![path.into()]),
+        })
+    }
+
+    /// Takes each POST that reaches the service for a batch, whatever its path: for a service that stands on a route of
+    /// its own, such as `/t/{tenant}/batch`.
+    pub fn every_post(self) -> Self {
+        self.with(|config| config.mount = Mount::EveryPost)
+    }
+
+    /// Another name of the server, as clients behind a proxy may see it: `api.example.com`, or with a port. An operation
+    /// may repeat the name that the batch was sent to, or this one; never any other.
+    pub fn authority(self, authority: impl Into<String>) -> Self {
+        self.with(|config| config.authorities.push(authority.into()))
+    }
+
+    /// Says that the wrapped service is all there is to be reached, although it looks like a single axum route.
+    ///
+    /// axum's `Router::layer` wraps each route on its own. A batch inside of a route can reach nothing but that route,
+    /// so by default such a batch is answered with a 500 that tells how to mount the layer.
+    pub fn assume_whole_service(self) -> Self {
+        self.with(|config| config.assume_whole_service = true)
+    }
+}
+
+/// How operations run.
+impl BatchLayer {
+    /// The order of operations; [`Order::Fenced`] by default.
+    pub fn order(self, order: Order) -> Self {
+        self.with(|config| config.order = order)
+    }
+
+    /// After the first operation that ends with a status from 400 on, no other begins: the rest are 424.
+    pub fn stop_on_failure(self) -> Self {
+        self.with(|config| config.stop_on_failure = true)
+    }
+
+    /// How many operations of one batch run at once; 16 by default, at least one.
+    ///
+    /// More than the limits of the layers inside only makes operations wait there. Never let the same semaphore guard
+    /// the outside and the inside of this layer: a batch that holds it would wait for itself until its time-out.
+    pub fn concurrency(self, operations: usize) -> Self {
+        self.with(|config| config.limits.concurrency = operations.max(1))
+    }
+
+    /// Runs each operation as a task of its own, so that handlers which use much CPU are spread over the runtime's
+    /// threads. It needs tokio's runtime.
+    ///
+    /// Dropping the answer then aborts the tasks at their next `await`; a handler that never awaits runs to its end, and
+    /// its result is dropped.
+    #[cfg(feature = "spawn")]
+    #[cfg_attr(docsrs, doc(cfg(feature = "spawn")))]
+    pub fn spawn(self) -> Self {
+        self.with(|config| config.spawn = true)
+    }
+
+    /// The time of one operation, from when it begins, readiness of the service included; 30 s by default. After it,
+    /// the operation is dropped and its outcome is a 504.
+    pub fn operation_timeout(self, timeout: Duration) -> Self {
+        self.with(|config| config.limits.operation_timeout = timeout)
+    }
+
+    /// The time of the whole batch, from the call; 60 s by default. After it, what has not ended is dropped and is a
+    /// 504. Where not even the request was read by then, the batch is a 408.
+    pub fn batch_timeout(self, timeout: Duration) -> Self {
+        self.with(|config| config.limits.batch_timeout = timeout)
+    }
+}
+
+/// How much of each.
+impl BatchLayer {
+    /// The number of operations in a batch; 100 by default. More are a 413.
+    pub fn max_operations(self, operations: usize) -> Self {
+        self.with(|config| config.limits.operations = operations)
+    }
+
+    /// The bytes of a batch; 2 MiB by default. More are a 413.
+    pub fn max_request_bytes(self, bytes: usize) -> Self {
+        self.with(|config| config.limits.request_bytes = bytes)
+    }
+
+    /// The bytes of all outcomes' bodies together, as the service sends them; 16 MiB by default. An outcome that would
+    /// go over it is a 507, though its operation was carried out; the others go on while they fit. On the wire base64
+    /// makes a third more of it, and escaping of control characters in text up to six times as much.
+    pub fn max_response_bytes(self, bytes: usize) -> Self {
+        self.with(|config| config.limits.response_bytes = bytes)
+    }
+
+    /// The bytes of an id; 256 by default.
+    pub fn max_id_bytes(self, bytes: usize) -> Self {
+        self.with(|config| config.limits.id_bytes = bytes)
+    }
+
+    /// The bytes of a target; 8 KiB by default.
+    pub fn max_target_bytes(self, bytes: usize) -> Self {
+        self.with(|config| config.limits.target_bytes = bytes)
+    }
+
+    /// The number of headers that an operation sets; 64 by default.
+    pub fn max_headers(self, headers: usize) -> Self {
+        self.with(|config| config.limits.headers = headers)
+    }
+
+    /// The bytes of all names and values that an operation sets; 16 KiB by default.
+    pub fn max_header_bytes(self, bytes: usize) -> Self {
+        self.with(|config| config.limits.header_bytes = bytes)
+    }
+
+    /// How deep a JSON body of an operation may be nested; 64 by default.
+    pub fn max_json_depth(self, depth: usize) -> Self {
+        self.with(|config| config.limits.json_depth = depth)
+    }
+}
+
+/// What goes in and what comes out.
+impl BatchLayer {
+    /// One more header that an operation may set by itself, in place of what it would inherit from the batch.
+    ///
+    /// Think twice about any that says who the client is or where it comes from: with it, the sender of a batch can
+    /// be somebody else in each operation. Framing headers (`content-length`, `transfer-encoding` …) stay ours.
+    pub fn allow_header(self, name: HeaderName) -> Self {
+        self.with(|config| config.operation_headers.push(name))
+    }
+
+    /// One more header of a response that is told in the answer, beside `content-type`, `location`, `etag`,
+    /// `last-modified`, `retry-after`, `allow`, `link` and `www-authenticate`. `set-cookie` never is: cookies are
+    /// set by the answer as a whole, where no script can read them.
+    pub fn result_header(self, name: HeaderName) -> Self {
+        self.with(|config| config.result_headers.push(name))
+    }
+
+    /// Narrows what operations may be aimed at. Another target is a 403.
+    ///
+    /// The path has no dot segments, backslashes, fragments or control characters, but may have percent-encoded
+    /// letters: say what is allowed rather than what is not.
+    pub fn allow_targets(self, policy: impl Fn(&Method, &PathAndQuery) -> bool + Send + Sync + 'static) -> Self {
+        self.with(|config| config.target_policy = Some(Arc::new(policy)))
+    }
+
+    /// Copies an extension of the batch's request, if it is there, into that of each operation.
+    ///
+    /// The extensions of operations are otherwise empty: most of what stands in the outer ones belongs to the outer
+    /// request alone, such as its route's parameters or its upgrade.
+    pub fn forward_extension<T: Clone + Send + Sync + 'static>(self) -> Self {
+        self.with(|config| {
+            config.forwards.push(|outer, inner| {
+                if let Some(extension) = outer.get::<T>() {
+                    inner.insert(extension.clone());
+                }
+            });
+        })
+    }
+
+    /// One more way to read batches.
+    pub fn decoder(self, decoder: impl Decode) -> Self {
+        self.with(|config| config.decoders.push(Arc::new(decoder)))
+    }
+
+    /// One more way to write answers.
+    pub fn encoder(self, encoder: impl Encode) -> Self {
+        self.with(|config| config.encoders.push(Arc::new(encoder)))
+    }
+
+    /// One more format, for reading and for writing.
+    pub fn format(self, format: impl Decode + Encode) -> Self {
+        let format = Arc::new(format);
+        self.with(|config| {
+            config.decoders.push(Arc::clone(&format) as _);
+            config.encoders.push(format);
+        })
+    }
+}
+
+/// What is said about failures, and to whom.
+impl BatchLayer {
+    /// Which status an error of the wrapped service is; [`fault::status`](crate::fault::status) by default.
+    ///
+    /// A gateway says `.with_error_status(fault::gateway)`.
+    pub fn with_error_status(self, status: impl Fn(&BoxError) -> StatusCode + Send + Sync + 'static) -> Self {
+        self.with(|config| config.error_status = Arc::new(status))
+    }
+
+    /// How the refusal of a whole batch is answered; [`Rejection::to_response`] by default.
+    pub fn with_rejection(self, render: impl Fn(&Rejection) -> Response<Bytes> + Send + Sync + 'static) -> Self {
+        self.with(|config| config.render_rejection = Arc::new(render))
+    }
+
+    /// Is called once for each operation, when it has its outcome: for metrics.
+    ///
+    /// The time is zero for an operation that never ran.
+    pub fn on_outcome(self, observe: impl Fn(&BatchContext, StatusCode, Duration) + Send + Sync + 'static) -> Self {
+        self.with(|config| config.on_outcome = Some(Arc::new(observe)))
+    }
+}
+
+impl<S> Layer<S> for BatchLayer {
+    type Service = BatchService<S>;
+
+    fn layer(&self, inner: S) -> Self::Service {
+        BatchService::new(inner, Arc::clone(&self.config))
+    }
+}

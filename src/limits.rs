@@ -1,0 +1,44 @@
+use std::time::Duration;
+
+/// What one batch may use.
+///
+/// Each limit is set by the method of [`BatchLayer`](crate::BatchLayer) that has its name. There is no way to say
+/// "unlimited": a batch endpoint multiplies whatever it lets through, so each bound is a number that somebody chose.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Limits {
+    /// Checked while the batch is parsed, so that the operation after the last one costs nothing.
+    pub(crate) operations: usize,
+    /// Checked before anything is parsed.
+    pub(crate) request_bytes: usize,
+    /// Bodies of all outcomes together, as the inner service sent them.
+    pub(crate) response_bytes: usize,
+    pub(crate) concurrency: usize,
+    pub(crate) operation_timeout: Duration,
+    pub(crate) batch_timeout: Duration,
+    pub(crate) id_bytes: usize,
+    pub(crate) target_bytes: usize,
+    pub(crate) headers: usize,
+    pub(crate) header_bytes: usize,
+    pub(crate) json_depth: usize,
+}
+
+impl Default for Limits {
+    /// Large enough for the clients in the field (Graph sends 20 operations, Google's client up to 1,000 but in its
+    /// own format, browsers a few dozen), small enough that a handful of hostile batches doesn't matter: 16 concurrent
+    /// operations are what one HTTP/1.1 client with a few tabs opens anyway.
+    fn default() -> Self {
+        Self {
+            operations: 100,
+            request_bytes: 2 << 20,
+            response_bytes: 16 << 20,
+            concurrency: 16,
+            operation_timeout: Duration::from_secs(30),
+            batch_timeout: Duration::from_secs(60),
+            id_bytes: 256,
+            target_bytes: 8 << 10,
+            headers: 64,
+            header_bytes: 16 << 10,
+            json_depth: 64,
+        }
+    }
+}

@@ -1,0 +1,184 @@
+//! Which format reads a batch, and which one writes the answer (RFC 9110 §12.5.1).
+
+use std::{cmp::Reverse, sync::Arc};
+
+use http::{HeaderMap, header};
+use mediatype::{MediaType, MediaTypeList, ReadParams, names};
+
+use crate::{
+    config::Config,
+    format::{Decode, Encode},
+    media_type::essence,
+    rejection::Rejection,
+};
+
+/// What reads the batch, what writes the answer, and in which of its media types.
+pub(crate) struct Formats<'a> {
+    pub(crate) decoder: &'a Arc<dyn Decode>,
+    pub(crate) encoder: &'a Arc<dyn Encode>,
+    pub(crate) media_type: &'static str,
+}
+
+pub(crate) fn negotiate<'a>(config: &'a Config, headers: &HeaderMap) -> Result<Formats<'a>, Rejection> {
+    if headers.get_all(header::CONTENT_ENCODING).iter().any(|coding| !is_identity(coding.as_bytes())) {
+        return Err(Rejection::compressed());
+    }
+    let decoder = reader(config, headers)?;
+    let (encoder, media_type) = writer(config, headers, decoder.answer())?;
+    Ok(Formats { decoder, encoder, media_type })
+}
+
+fn is_identity(coding: &[u8]) -> bool {
+    let coding = coding.trim_ascii();
+    coding.is_empty() || coding.eq_ignore_ascii_case(b"identity")
+}
+
+fn reader<'a>(config: &'a Config, headers: &HeaderMap) -> Result<&'a Arc<dyn Decode>, Rejection> {
+    // Two of them is how one layer's check is made to see another type than the next layer's parser.
+    let mut sent = headers.get_all(header::CONTENT_TYPE).iter();
+    let found = match (sent.next().and_then(|value| value.to_str().ok()), sent.next()) {
+        (Some(value), None) => essence(value),
+        _ => None,
+    };
+    found.and_then(|found| config.decoders.iter().find(|decoder| decoder.accepts(&found))).ok_or_else(|| {
+        let accepted: Vec<_> = config.decoders.iter().flat_map(|decoder| decoder.media_types()).copied().collect();
+        Rejection::unsupported_media_type(&accepted)
+    })
+}
+
+fn writer<'a>(
+    config: &'a Config,
+    headers: &HeaderMap,
+    preferred: &str,
+) -> Result<(&'a Arc<dyn Encode>, &'static str), Rejection> {
+    let offers = || {
+        let encoders = config.encoders.iter();
+        encoders.flat_map(|encoder| encoder.media_types().iter().map(move |media_type| (encoder, *media_type)))
+    };
+    let accept = Accept::new(headers);
+    offers()
+        .enumerate()
+        .map(|(rank, offer)| ((accept.quality(offer.1), offer.1 == preferred, Reverse(rank)), offer))
+        .filter(|((quality, ..), _)| *quality > 0)
+        .max_by_key(|(score, _)| *score)
+        .map(|(_, offer)| offer)
+        .ok_or_else(|| Rejection::not_acceptable(&offers().map(|(_, media_type)| media_type).collect::<Vec<_>>()))
+}
+
+/// The `Accept` of a request, over all its lines. What can't be read in it is passed over.
+struct Accept<'a> {
+    ranges: Vec<MediaType<'a>>,
+}
+
+/// Qualities in thousandths; RFC 9110 §12.4.2 has no finer ones.
+const WHOLLY: u16 = 1000;
+
+impl<'a> Accept<'a> {
+    fn new(headers: &'a HeaderMap) -> Self {
+        let lines = headers.get_all(header::ACCEPT).iter().filter_map(|line| line.to_str().ok());
+        Self { ranges: lines.flat_map(MediaTypeList::new).filter_map(Result::ok).collect() }
+    }
+
+    /// Of the ranges that match, the most specific one decides.
+    fn quality(&self, offer: &str) -> u16 {
+        if self.ranges.is_empty() {
+            return WHOLLY;
+        }
+        let matching = self.ranges.iter().filter_map(|range| Some((specificity(range, offer)?, quality(range))));
+        matching.max_by_key(|(specificity, quality)| (*specificity, *quality)).map_or(0, |(_, quality)| quality)
+    }
+}
+
+fn specificity(range: &MediaType<'_>, offer: &str) -> Option<usize> {
+    let offer = MediaType::parse(offer).ok()?;
+    // Parameters never stand in the way: clients add `charset` or `odata.metadata`, and mean the plain type.
+    if range.essence() == offer {
+        Some(2 + range.params().filter(|(name, _)| *name != names::Q).count())
+    } else if range.subty != names::_STAR {
+        None
+    } else if range.ty == offer.ty {
+        Some(1)
+    } else {
+        (range.ty == names::_STAR).then_some(0)
+    }
+}
+
+fn quality(range: &MediaType<'_>) -> u16 {
+    let Some(quality) = range.get_param(names::Q) else { return WHOLLY };
+    let quality: f32 = quality.as_str().parse().unwrap_or(1.0);
+    // From 0 to 1 by the `clamp`; not a number becomes 0.
+    (quality.clamp(0.0, 1.0) * f32::from(WHOLLY)).round() as u16
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn chosen(accept: &str) -> Option<&'static str> {
+        let mut headers = HeaderMap::new();
+        headers.insert(header::ACCEPT, accept.parse().unwrap());
+        writer(&Config::default(), &headers, "application/json").ok().map(|(_, media_type)| media_type)
+    }
+
+    #[test]
+    fn json_is_the_default() {
+        for accept in ["", "*/*", "application/*", "application/json", "APPLICATION/JSON", "*/*;q=0.1", "garbage"] {
+            assert_eq!(chosen(accept), Some("application/json"), "{accept}");
+        }
+    }
+
+    #[cfg(feature = "xml")]
+    #[test]
+    fn the_client_chooses() {
+        for (accept, expected) in [
+            ("application/xml", "application/xml"),
+            ("text/xml", "text/xml"),
+            ("text/*", "text/xml"),
+            ("application/xml;charset=utf-8", "application/xml"),
+            ("application/json;q=0.5, application/xml", "application/xml"),
+            ("application/json;q=0.5, application/xml;q=0.4", "application/json"),
+            ("application/json;q=0, */*", "application/xml"),
+            ("*/*, application/json;q=0.2", "application/xml"),
+            ("application/*;q=0.3, text/xml;q=0.9", "text/xml"),
+            ("text/html, application/xhtml+xml, application/xml;q=0.9, */*;q=0.8", "application/xml"),
+            ("application/json, application/xml", "application/json"),
+            ("application/xml, application/json", "application/json"),
+            ("application/json;odata.metadata=minimal", "application/json"),
+            ("image/png;x=\"a,b\", text/xml", "text/xml"),
+        ] {
+            assert_eq!(chosen(accept), Some(expected), "{accept}");
+        }
+    }
+
+    #[test]
+    fn nothing_acceptable() {
+        for accept in ["image/png", "*/*;q=0", "application/json;q=0", "text/html"] {
+            assert_eq!(chosen(accept), None, "{accept}");
+        }
+    }
+
+    #[test]
+    fn media_types_of_requests() {
+        let read = |content_type: &'static str| {
+            let mut headers = HeaderMap::new();
+            headers.insert(header::CONTENT_TYPE, content_type.parse().unwrap());
+            reader(&Config::default(), &headers).is_ok()
+        };
+        for accepted in ["application/json", "Application/JSON; charset=UTF-8", "application/vnd.acme+json"] {
+            assert!(read(accepted), "{accepted}");
+        }
+        for refused in [
+            "",
+            "json",
+            "text/plain",
+            "text/plain;application/json",
+            "application/x-www-form-urlencoded",
+            "multipart/form-data; boundary=x",
+            "application/json; charset=utf-16",
+            "application/jsonp",
+            "application/json, text/plain",
+        ] {
+            assert!(!read(refused), "{refused}");
+        }
+    }
+}
