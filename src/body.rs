@@ -1,14 +1,14 @@
 //! The bodies on both sides of the layer.
 
 use std::{
-    future::poll_fn,
-    pin::{Pin, pin},
-    task::{Context, Poll},
+    mem,
+    pin::Pin,
+    task::{Context, Poll, ready},
 };
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
-use http_body_util::{BodyExt, Either, Full};
+use http_body_util::{Either, Full};
 use pin_project_lite::pin_project;
 use tower::BoxError;
 
@@ -117,61 +117,55 @@ pub(crate) enum ReadError {
     Body(BoxError),
 }
 
-/// Reads a body whole. `charge` is asked before each piece is kept. Trailers are passed over.
-pub(crate) async fn read<B>(body: B, charge: impl FnMut(usize) -> bool) -> Result<Bytes, ReadError>
-where
-    B: Body<Data = Bytes, Error: Into<BoxError>>,
-{
-    let mut pieces = Pieces { body: pin!(body), charge, taken: 0 };
-    // Nearly every body is one frame, which is then taken as it is, without a copy.
-    let Some(first) = pieces.next().await? else { return Ok(Bytes::new()) };
-    let Some(second) = pieces.next().await? else { return Ok(first) };
-    let mut whole = BytesMut::with_capacity(first.len() + second.len());
-    whole.extend_from_slice(&first);
-    whole.extend_from_slice(&second);
-    while let Some(more) = pieces.next().await? {
-        whole.extend_from_slice(&more);
+pin_project! {
+    /// Reads a body whole. Trailers are passed over.
+    pub(crate) struct Whole<B> {
+        #[pin]
+        body: B,
+        // Nearly every body is one frame, which is then taken as it is, without a copy.
+        first: Bytes,
+        all: Vec<u8>,
+        frames: usize,
     }
-    Ok(whole.freeze())
 }
 
-struct Pieces<'a, B, C> {
-    body: Pin<&'a mut B>,
-    charge: C,
-    taken: usize,
-}
-
-impl<B, C> Pieces<'_, B, C>
+impl<B> Whole<B>
 where
     B: Body<Data = Bytes, Error: Into<BoxError>>,
-    C: FnMut(usize) -> bool,
 {
-    async fn next(&mut self) -> Result<Option<Bytes>, ReadError> {
-        while !self.body.is_end_stream() {
-            self.taken += 1;
+    pub(crate) fn new(body: B) -> Self {
+        Self { body, first: Bytes::new(), all: Vec::new(), frames: 0 }
+    }
+
+    /// `charge` is asked before each piece is kept.
+    pub(crate) fn poll_read(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        mut charge: impl FnMut(usize) -> bool,
+    ) -> Poll<Result<Bytes, ReadError>> {
+        let mut this = self.project();
+        while !this.body.is_end_stream() {
+            *this.frames += 1;
             // A body that is always ready and never ends would otherwise hold the executor, and no time-out could end it.
-            if self.taken % 32 == 0 {
-                yield_now().await;
+            if *this.frames % 32 == 0 {
+                cx.waker().wake_by_ref();
+                return Poll::Pending;
             }
-            let Some(frame) = self.body.frame().await else { break };
+            let Some(frame) = ready!(this.body.as_mut().poll_frame(cx)) else { break };
             let Ok(data) = frame.map_err(|error| ReadError::Body(error.into()))?.into_data() else { continue };
-            if !(self.charge)(data.len()) {
-                return Err(ReadError::TooLarge);
+            if !charge(data.len()) {
+                return Poll::Ready(Err(ReadError::TooLarge));
             }
-            return Ok(Some(data));
+            if this.first.is_empty() {
+                *this.first = data;
+                continue;
+            }
+            if this.all.is_empty() {
+                this.all.extend_from_slice(this.first);
+            }
+            this.all.extend_from_slice(&data);
         }
-        Ok(None)
+        let all = mem::take(this.all);
+        Poll::Ready(Ok(if all.is_empty() { mem::take(this.first) } else { all.into() }))
     }
-}
-
-async fn yield_now() {
-    let mut yielded = false;
-    poll_fn(|cx| {
-        if std::mem::replace(&mut yielded, true) {
-            return Poll::Ready(());
-        }
-        cx.waker().wake_by_ref();
-        Poll::Pending
-    })
-    .await;
 }

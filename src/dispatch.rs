@@ -1,6 +1,8 @@
 //! Drives a plan over the inner service.
 
 use std::{
+    future::poll_fn,
+    mem,
     pin::Pin,
     sync::Arc,
     task::{Context, Poll, Waker, ready},
@@ -12,7 +14,7 @@ use http::{Request, StatusCode};
 use tokio::time::Instant;
 
 use crate::{
-    batch::{Batch, Slot, Verdict},
+    batch::{Batch, Slot, State, Verdict},
     config::Config,
     context::BatchContext,
     inherit::Inheritance,
@@ -70,10 +72,7 @@ where
         send: S,
     ) -> Self {
         let slots = batch.slots;
-        let kinds = slots.iter().map(|slot| match slot {
-            Slot::Ready(operation) => Kind::of(&operation.label.method),
-            Slot::Running(..) | Slot::Done(_) => Kind::Refused,
-        });
+        let kinds = slots.iter().map(|slot| if slot.is_done() { Kind::Refused } else { Kind::of(&slot.label.method) });
         Self {
             plan: Plan::new(config.order, config.limits.concurrency, config.stop_on_failure, kinds.collect()),
             config,
@@ -90,13 +89,16 @@ where
         }
     }
 
-    /// Runs all there is, and gives back the slots, each with its outcome.
-    pub(crate) async fn run(mut self) -> Vec<Slot> {
-        while std::future::poll_fn(|cx| self.poll_next(cx)).await.is_some() {}
-        self.slots
+    /// Waits for the next slot that gets its outcome; `None` when there are no more.
+    pub(crate) async fn next(&mut self) -> Option<usize> {
+        poll_fn(|cx| self.poll_next(cx)).await
     }
 
-    /// The index of the next slot that has got its outcome; `None` when there are no more.
+    /// All slots, in request order.
+    pub(crate) fn slots(&mut self) -> &mut [Slot] {
+        &mut self.slots
+    }
+
     fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<usize>> {
         let next = self.poll_turn(cx);
         match &next {
@@ -149,16 +151,21 @@ where
     /// Sends one operation. Most are ready at once, and never leave their place.
     fn start(&mut self, index: usize, cx: &mut Context<'_>) -> Poll<Verdict> {
         let (timed, total) = (self.config.on_outcome.is_some(), self.slots.len());
-        let ready = self.slots[index].take(|label| Watch::start(timed, index, label));
-        let (operation, watch) = ready.expect("the plan names each slot once, and no refused one");
-        let context = BatchContext::new(index, operation.label.id.clone(), Some(total));
-        let sub_request = (self.send)(self.inheritance.request(operation, context), watch);
+        let Slot { label, state } = &mut self.slots[index];
+        let watch = Watch::start(timed, index, label);
+        let State::Ready(message) = mem::replace(state, State::Running(Watch::default())) else {
+            unreachable!("the plan names each slot once, and no refused one")
+        };
+        let context = BatchContext::new(index, label.id.clone(), Some(total));
+        let request = self.inheritance.request(label, message, context);
+        let sub_request = (self.send)(request, &watch);
+        *state = State::Running(watch);
         self.place.set(Some(sub_request));
         let first = self.place.as_mut().as_pin_mut().expect("it was just put there").poll(cx);
         if first.is_ready() {
             self.place.set(None);
         } else {
-            let place = std::mem::replace(&mut self.place, Box::pin(None));
+            let place = mem::replace(&mut self.place, Box::pin(None));
             let deadline = Instant::now() + self.config.limits.operation_timeout;
             self.next_deadline = self.next_deadline.min(deadline);
             self.running.push(Running { index, deadline, place, waker: None });
@@ -180,10 +187,12 @@ where
     /// Gives a slot its outcome, unless it has one, and tells who wants to know. Whether it is a success.
     fn end(&mut self, index: usize, verdict: Verdict) -> bool {
         let total = self.slots.len();
-        let (outcome, watch) = self.slots[index].end(index, verdict);
+        let slot = &mut self.slots[index];
+        let watch = slot.end(verdict);
+        let Some(outcome) = slot.outcome(index) else { return false };
         let elapsed = watch.stop(outcome.status());
         if let Some(on_outcome) = &self.config.on_outcome {
-            on_outcome(&outcome.context(total), outcome.status(), elapsed);
+            on_outcome(&BatchContext::new(index, slot.label.id.clone(), Some(total)), outcome.status(), elapsed);
         }
         outcome.is_success()
     }
@@ -207,8 +216,9 @@ where
 
     /// Ends the first slot from this one on that hasn't ended yet.
     fn end_overdue(&mut self, from: usize) -> Option<usize> {
-        let index = (from..self.slots.len()).find(|&index| !matches!(self.slots[index], Slot::Done(_)))?;
-        let begun = matches!(self.slots[index], Slot::Running(..));
+        let index = (from..self.slots.len())
+            .find(|&index| matches!(self.slots[index].state, State::Ready(_) | State::Running(_)))?;
+        let begun = matches!(self.slots[index].state, State::Running(_));
         self.overdue = Some(index + 1);
         self.end(index, Err(Box::new(if begun { timed_out() } else { not_begun() })));
         Some(index)

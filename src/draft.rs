@@ -3,11 +3,11 @@
 use std::{collections::HashSet, sync::Arc};
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header, uri::PathAndQuery};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 
 use crate::{
     Problem, Rejection,
-    batch::{Batch, Label, Operation, Outcome, Slot},
+    batch::{Batch, Label, Message, Slot, State},
     config::Config,
     inherit::{self, Class},
     target,
@@ -43,10 +43,9 @@ impl<'a> DecodeContext<'a> {
         Draft {
             cx: *self,
             label: Label::default(),
-            headers: HeaderMap::new(),
-            header_bytes: 0,
+            message: Message::default(),
             header_count: 0,
-            body: None,
+            header_bytes: 0,
             problem: None,
         }
     }
@@ -98,13 +97,11 @@ impl BatchBuilder<'_> {
                 return Err(problem.at(format!("{}/{index}/id", self.pointer)).into());
             }
         }
-        self.slots.push(match draft.finish() {
-            Ok(operation) => Slot::Ready(operation),
-            Err((label, mut problem)) => {
-                problem.within(&format!("{}/{index}", self.pointer));
-                Slot::Done(Outcome::new(index, label, Err(problem)))
-            }
-        });
+        let mut slot = draft.finish();
+        if let State::Done(Err(problem)) = &mut slot.state {
+            problem.within(&format!("{}/{index}", self.pointer));
+        }
+        self.slots.push(slot);
         Ok(())
     }
 
@@ -127,10 +124,9 @@ impl BatchBuilder<'_> {
 pub struct Draft<'a> {
     cx: DecodeContext<'a>,
     label: Label,
-    headers: HeaderMap,
+    message: Message,
     header_count: usize,
     header_bytes: usize,
-    body: Option<Bytes>,
     problem: Option<Box<Problem>>,
 }
 
@@ -190,7 +186,7 @@ impl Draft<'_> {
         let name = HeaderName::from_bytes(name.as_bytes()).map_err(|_| "this is not a header name".to_owned())?;
         match inherit::class(&name, &self.cx.config.operation_headers) {
             Class::Allowed => {
-                self.headers.append(name, value);
+                self.message.headers.append(name, value);
             }
             Class::Dropped => {}
             Class::Host if value.to_str().is_ok_and(|host| self.cx.is_own_authority(host)) => {}
@@ -208,14 +204,14 @@ impl Draft<'_> {
     /// The headers that have been set so far.
     #[must_use]
     pub fn headers(&self) -> &HeaderMap {
-        &self.headers
+        &self.message.headers
     }
 
     /// The body, and what it is if no `content-type` header was set.
     pub fn body(&mut self, body: Bytes, content_type: Option<HeaderValue>) {
-        self.body = Some(body);
+        self.message.body = Some(body);
         if let (Some(content_type), header::Entry::Vacant(vacant)) =
-            (content_type, self.headers.entry(header::CONTENT_TYPE))
+            (content_type, self.message.headers.entry(header::CONTENT_TYPE))
         {
             vacant.insert(content_type);
         }
@@ -226,22 +222,18 @@ impl Draft<'_> {
         self.problem.get_or_insert_with(|| Box::new(problem));
     }
 
-    fn finish(mut self) -> Result<Operation, (Label, Box<Problem>)> {
-        match (self.problem.take(), &self.label.target) {
-            (Some(problem), _) => Err((self.label, problem)),
-            (None, None) => {
-                Err((self.label, Box::new(Problem::bad_request("the operation has no target").at("/path"))))
-            }
-            (None, Some(target)) => match self.judge(target) {
-                Some(problem) => Err((self.label, Box::new(problem))),
-                None => Ok(Operation { label: self.label, headers: self.headers, body: self.body }),
-            },
-        }
+    fn finish(mut self) -> Slot {
+        let problem = self.problem.take().or_else(|| self.judge().map(Box::new));
+        let state = problem.map_or(State::Ready(self.message), |problem| State::Done(Err(problem)));
+        Slot { label: self.label, state }
     }
 
     /// What can be said only of a method and a target together.
-    fn judge(&self, target: &PathAndQuery) -> Option<Problem> {
+    fn judge(&self) -> Option<Problem> {
         let (config, method) = (self.cx.config, &self.label.method);
+        let Some(target) = &self.label.target else {
+            return Some(Problem::bad_request("the operation has no target").at("/path"));
+        };
         if *method == Method::POST && config.mount.names(target.path()) {
             return Some(Problem::bad_request("a batch can't be an operation of a batch").at("/path"));
         }

@@ -6,7 +6,7 @@
 use std::{fmt, sync::Arc};
 
 use bytes::Bytes;
-use http::{HeaderName, HeaderValue, StatusCode, header::ValueIter};
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 
 use crate::{
     batch::{Batch, Outcome},
@@ -96,7 +96,7 @@ pub trait Encoder: Send {
     fn start(&mut self, out: &mut Vec<u8>);
 
     /// One outcome. Each operation has exactly one.
-    fn outcome(&mut self, outcome: &Outcome, out: &mut Vec<u8>);
+    fn outcome(&mut self, outcome: Outcome<'_>, out: &mut Vec<u8>);
 
     /// What stands behind the last outcome.
     fn finish(&mut self, out: &mut Vec<u8>);
@@ -127,17 +127,10 @@ impl EncodeContext {
         std::str::from_utf8(&self.batch_path).expect("it was copied from a str")
     }
 
-    /// The headers of an outcome that belong into the answer, each with all its values
-    /// ([`BatchLayer::result_header`](crate::BatchLayer::result_header)). Never `set-cookie`.
-    pub fn headers<'a>(
-        &'a self,
-        outcome: &'a Outcome,
-    ) -> impl Iterator<Item = (&'a HeaderName, ValueIter<'a, HeaderValue>)> {
-        let headers = outcome.response().ok().map(http::Response::headers);
-        headers.into_iter().flat_map(|headers| {
-            let reported = headers.keys().filter(|name| self.config.result_headers.contains(name));
-            reported.map(|name| (name, headers.get_all(name).iter()))
-        })
+    /// The names of those of a response's headers that belong into the answer
+    /// ([`BatchLayer::result_header`](crate::BatchLayer::result_header)).
+    pub fn reported<'a>(&'a self, headers: &'a HeaderMap) -> impl Iterator<Item = &'a HeaderName> {
+        headers.keys().filter(|name| self.config.result_headers.contains(name))
     }
 }
 

@@ -1,13 +1,17 @@
 //! What a sub-request takes from the outer request, and what an operation may set itself.
 
+use bytes::Bytes;
 use http::{
     Extensions, HeaderMap, HeaderName, HeaderValue, Request, Uri, Version,
     header::{self, CONTENT_LENGTH},
     request::Parts,
-    uri,
+    uri::{self, PathAndQuery},
 };
 
-use crate::{batch::Operation, context::BatchContext};
+use crate::{
+    batch::{Label, Message},
+    context::BatchContext,
+};
 
 /// Copies one type of extension from the outer request, if it is there.
 pub(crate) type Forward = fn(&Extensions, &mut Extensions);
@@ -36,36 +40,40 @@ impl Inheritance {
 
     /// The sub-request of one operation. Always HTTP/1.1: passed on by a client, an outer HTTP/2 would break
     /// upstreams that speak only HTTP/1.
-    pub(crate) fn request(&self, operation: Operation, context: BatchContext) -> Request<Option<bytes::Bytes>> {
-        let Operation { label, headers, body } = operation;
-        let mut request = Request::new(body);
+    pub(crate) fn request(&self, label: &Label, message: Message, context: BatchContext) -> Request<Option<Bytes>> {
+        let length = message.body.as_ref().map(Bytes::len);
+        let mut request = Request::new(message.body);
         *request.version_mut() = Version::HTTP_11;
-        *request.method_mut() = label.method;
-        *request.uri_mut() = self.uri(label.target);
-        *request.headers_mut() = self.headers(headers, request.body().as_ref().map(bytes::Bytes::len));
+        *request.method_mut() = label.method.clone();
+        *request.uri_mut() = self.uri(label.target.clone().unwrap_or_else(|| PathAndQuery::from_static("/")));
+        *request.headers_mut() = self.headers(message.headers, length);
         *request.extensions_mut() = self.extensions.clone();
         request.extensions_mut().insert(context);
         request
     }
 
     /// In origin-form where the outer one was, else (HTTP/2, or a client's request) on the same authority.
-    fn uri(&self, target: Option<uri::PathAndQuery>) -> Uri {
+    fn uri(&self, target: PathAndQuery) -> Uri {
+        let Some(authority) = &self.authority else { return target.into() };
         let mut parts = uri::Parts::default();
-        parts.path_and_query = target;
+        parts.path_and_query = Some(target);
         parts.scheme = self.scheme.clone();
-        parts.authority = self.authority.clone();
-        Uri::from_parts(parts).expect("the outer URI was valid with any path in it")
+        parts.authority = Some(authority.clone());
+        Uri::from_parts(parts).expect("the outer URI was valid, and is so with any path")
     }
 
     /// What the operation sets replaces all inherited values of that name.
     fn headers(&self, own: HeaderMap, content_length: Option<usize>) -> HeaderMap {
-        let mut headers = self.headers.clone();
-        if !own.is_empty() {
+        let mut headers = if self.headers.is_empty() {
+            own
+        } else {
+            let mut headers = self.headers.clone();
             for name in own.keys() {
                 headers.remove(name);
             }
             headers.extend(own);
-        }
+            headers
+        };
         if let Some(length) = content_length {
             headers.insert(CONTENT_LENGTH, HeaderValue::from(length));
         }

@@ -40,6 +40,8 @@ mod spawn;
 mod timer;
 mod watch;
 
+mod answer;
+
 pub use crate::{
     batch::{Batch, Outcome},
     body::{RequestBody, ResponseBody},

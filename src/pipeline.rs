@@ -3,14 +3,14 @@
 use std::{future::poll_fn, pin::pin, sync::Arc, task::Poll};
 
 use bytes::Bytes;
-use http::{HeaderValue, Request, Response, header, request::Parts};
+use http::{Request, Response};
 use http_body::Body;
 use tokio::time::Instant;
 use tower::BoxError;
 
 use crate::{
-    batch::{Batch, Slot},
-    body::{self, ReadError, ResponseBody},
+    answer::Answer,
+    body::{ReadError, ResponseBody, Whole},
     config::Config,
     context::BatchContext,
     dispatch::Dispatch,
@@ -18,13 +18,13 @@ use crate::{
     fault,
     format::EncodeContext,
     inherit::Inheritance,
-    negotiate::{Formats, negotiate},
+    negotiate::negotiate,
     rejection::Rejection,
     send::{Means, send},
     service::Inner,
     spawn,
     timer::Timer,
-    watch,
+    watch::{self, Watch},
 };
 
 /// Answers one batch. It always has an answer; where the batch is refused, that says why.
@@ -39,8 +39,7 @@ where
     B: Body<Data = Bytes, Error: Into<BoxError>> + Send + 'static,
 {
     let deadline = Instant::now() + config.limits.batch_timeout;
-    let path = request.uri().path().to_owned();
-    watch::batch(&path, async move {
+    Watch::batch(request.uri().path()).over(async move {
         let answered = match guard(&request, misplaced) {
             Ok(()) => run(inner, request, Arc::clone(&config), deadline).await,
             Err(rejection) => Err(rejection),
@@ -74,8 +73,18 @@ where
     let formats = negotiate(&config, &head.headers)?;
     let bytes = read(body, config.limits.request_bytes, deadline).await?;
     let batch = formats.decoder.decode(DecodeContext::new(&config, &head), bytes)?;
-    let slots = dispatch(inner, &head, batch, &config, deadline).await;
-    Ok(encode(&formats, slots, EncodeContext::new(Arc::clone(&config), formats.media_type, head.uri.path())))
+    watch::operations(batch.slots.len());
+    let mut answer =
+        Answer::begin(&formats, EncodeContext::new(Arc::clone(&config), formats.media_type, head.uri.path()));
+    let inheritance = Inheritance::new(&head, &config.forwards);
+    let (means, spawned) = (Means::new(Arc::clone(&config)), config.spawn);
+    let mut operations = Dispatch::new(config, batch, inheritance, deadline, move |request, watch: &Watch| {
+        spawn::run(watch.over(send(inner.clone(), request, Arc::clone(&means))), spawned)
+    });
+    while operations.next().await.is_some() {
+        answer.write(operations.slots());
+    }
+    Ok(answer.finish())
 }
 
 async fn read<B>(body: B, limit: usize, deadline: Instant) -> Result<Bytes, Rejection>
@@ -85,14 +94,13 @@ where
     if body.size_hint().lower() > limit as u64 {
         return Err(Rejection::too_large(limit));
     }
-    let mut left = limit;
-    let charge = |bytes| left.checked_sub(bytes).map(|rest| left = rest).is_some();
-    let (mut reading, mut timer) = (pin!(body::read(body, charge)), Timer::default());
-    let outcome = poll_fn(|cx| match reading.as_mut().poll(cx) {
-        Poll::Ready(outcome) => Poll::Ready(Some(outcome)),
+    let (mut left, mut whole, mut timer) = (limit, pin!(Whole::new(body)), Timer::default());
+    let mut charge = |bytes| left.checked_sub(bytes).map(|rest| left = rest).is_some();
+    let read = poll_fn(|cx| match whole.as_mut().poll_read(cx, &mut charge) {
+        Poll::Ready(read) => Poll::Ready(Some(read)),
         Poll::Pending => timer.poll_until(deadline, cx).map(|()| None),
     });
-    match outcome.await {
+    match read.await {
         Some(Ok(bytes)) => Ok(bytes),
         Some(Err(ReadError::TooLarge)) => Err(Rejection::too_large(limit)),
         Some(Err(ReadError::Body(error))) if fault::is_length_limit(&error) => Err(Rejection::too_large(limit)),
@@ -102,39 +110,4 @@ where
         }
         None => Err(Rejection::timeout()),
     }
-}
-
-async fn dispatch<S, B>(inner: S, head: &Parts, batch: Batch, config: &Arc<Config>, deadline: Instant) -> Vec<Slot>
-where
-    S: Inner<B>,
-    B: Send + 'static,
-{
-    watch::operations(batch.slots.len());
-    let inheritance = Inheritance::new(head, &config.forwards);
-    let (means, spawned) = (Means::new(Arc::clone(config)), config.spawn);
-    let send = move |request, watch: &watch::Watch| {
-        spawn::run(watch.over(send(inner.clone(), request, Arc::clone(&means))), spawned)
-    };
-    Dispatch::new(Arc::clone(config), batch, inheritance, deadline, send).run().await
-}
-
-/// One answer from all the outcomes, in request order. Cookies go to the outside of it.
-fn encode(formats: &Formats<'_>, slots: Vec<Slot>, cx: EncodeContext) -> Response<Bytes> {
-    let mut response = Response::new(Bytes::new());
-    let mut encoder = formats.encoder.begin(cx);
-    let mut out = Vec::new();
-    encoder.start(&mut out);
-    for slot in slots {
-        let Slot::Done(mut outcome) = slot else { unreachable!("dispatch ends when each slot has its outcome") };
-        for cookie in outcome.take_cookies() {
-            response.headers_mut().append(header::SET_COOKIE, cookie);
-        }
-        encoder.outcome(&outcome, &mut out);
-    }
-    encoder.finish(&mut out);
-    *response.status_mut() = formats.encoder.status();
-    response.headers_mut().insert(header::CONTENT_TYPE, encoder.content_type());
-    response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    *response.body_mut() = out.into();
-    response
 }

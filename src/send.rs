@@ -1,21 +1,23 @@
 //! One sub-request, from the inner service's readiness to the last byte of its response.
 
 use std::{
-    panic::AssertUnwindSafe,
+    panic::{AssertUnwindSafe, catch_unwind},
+    pin::Pin,
     sync::{
         Arc,
         atomic::{AtomicUsize, Ordering::Relaxed},
     },
+    task::{Context, Poll, ready},
 };
 
 use bytes::Bytes;
-use futures_util::FutureExt;
-use http::{Method, Request, Response, StatusCode};
-use tower::{BoxError, ServiceExt};
+use http::{Method, Request, Response, StatusCode, response::Parts};
+use pin_project_lite::pin_project;
+use tower::{BoxError, ServiceExt, util::Oneshot};
 
 use crate::{
     batch::Verdict,
-    body::{self, ReadError, RequestBody},
+    body::{ReadError, RequestBody, Whole},
     config::Config,
     problem::Problem,
     service::Inner,
@@ -37,75 +39,128 @@ impl Means {
     }
 }
 
-/// Sends one sub-request. Whatever goes wrong is its verdict; no error and no panic gets past this.
-pub(crate) async fn send<S, B>(service: S, request: Request<Option<Bytes>>, means: Arc<Means>) -> Verdict
-where
-    S: Inner<B>,
-    B: Send + 'static,
-{
-    AssertUnwindSafe(exchange(service, request, means)).catch_unwind().await.unwrap_or_else(|_| {
-        watch::cause("the inner service panicked", &"see the panic's own message");
-        Err(Box::new(failure(StatusCode::INTERNAL_SERVER_ERROR)))
-    })
+pin_project! {
+    /// One sub-request on its way. Whatever goes wrong is its verdict; no error and no panic gets past this.
+    ///
+    /// By hand rather than as an `async fn`, for each one is moved a few times before it is polled, and this is a
+    /// third of the size.
+    pub(crate) struct Send<S, B>
+    where
+        S: Inner<B>,
+        B: std::marker::Send,
+        B: 'static,
+    {
+        #[pin]
+        state: State<S, B>,
+        means: Arc<Means>,
+        is_head: bool,
+        // Bytes that the response has taken of the answer's; given back when it doesn't get there.
+        charged: usize,
+    }
+
+    impl<S, B> PinnedDrop for Send<S, B>
+    where
+        S: Inner<B>,
+        B: std::marker::Send,
+        B: 'static,
+    {
+        fn drop(this: Pin<&mut Self>) {
+            if this.charged > 0 {
+                this.means.left.fetch_add(this.charged, Relaxed);
+            }
+        }
+    }
 }
 
-async fn exchange<S, B>(service: S, request: Request<Option<Bytes>>, means: Arc<Means>) -> Verdict
+pin_project! {
+    #[project = StateProj]
+    enum State<S, B>
+    where
+        S: Inner<B>,
+        B: std::marker::Send,
+        B: 'static,
+    {
+        Calling {
+            #[pin]
+            call: Oneshot<S, Request<RequestBody<B>>>,
+        },
+        Reading {
+            head: Option<Parts>,
+            #[pin]
+            body: Whole<S::ResponseBody>,
+        },
+    }
+}
+
+/// Sends one sub-request.
+///
+/// The service is readied in the operation's own future: one that waits for its turn holds nothing that another one
+/// needs.
+pub(crate) fn send<S, B>(service: S, request: Request<Option<Bytes>>, means: Arc<Means>) -> Send<S, B>
 where
     S: Inner<B>,
-    B: Send + 'static,
+    B: std::marker::Send + 'static,
 {
     let is_head = *request.method() == Method::HEAD;
-    // The service is readied here, in the operation's own future: one that waits for its turn holds nothing that
-    // another one needs.
-    let response = match service.oneshot(request.map(RequestBody::operation)).await {
-        Ok(response) => response,
-        Err(error) => return Err(Box::new(fault(&means.config, &error.into()))),
-    };
-    let (head, body) = response.into_parts();
-    // As a server would, on a connection (RFC 9110 §6.4.1): these have no content, whatever the service says.
-    if is_head || matches!(head.status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED) {
-        return Ok(Response::from_parts(head, Bytes::new()));
-    }
-    let mut charge = Charge { means: &means, taken: 0 };
-    match body::read(body, |bytes| charge.take(bytes)).await {
-        Ok(body) => {
-            charge.keep();
-            Ok(Response::from_parts(head, body))
-        }
-        Err(ReadError::Body(error)) => Err(Box::new(fault(&means.config, &error))),
-        Err(ReadError::TooLarge) => Err(Box::new(Problem::new(
-            StatusCode::INSUFFICIENT_STORAGE,
-            format!(
-                "the operation was carried out, but with its result the answer would have more than {} bytes: read \
-                 the result in a batch of fewer operations, or alone",
-                means.config.limits.response_bytes
-            ),
-        ))),
+    let call = service.oneshot(request.map(RequestBody::operation));
+    Send { state: State::Calling { call }, means, is_head, charged: 0 }
+}
+
+impl<S, B> Future for Send<S, B>
+where
+    S: Inner<B>,
+    B: std::marker::Send + 'static,
+{
+    type Output = Verdict;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Verdict> {
+        // Nothing of this is looked at again after a panic: the outcome is there, and the future is dropped.
+        catch_unwind(AssertUnwindSafe(|| self.poll_verdict(cx))).unwrap_or_else(|_| {
+            watch::cause("the inner service panicked", &"see the panic's own message");
+            Poll::Ready(Err(Box::new(failure(StatusCode::INTERNAL_SERVER_ERROR))))
+        })
     }
 }
 
-/// Bytes that a response takes of the answer's. Given back when the response doesn't get there.
-struct Charge<'a> {
-    means: &'a Means,
-    taken: usize,
-}
-
-impl Charge<'_> {
-    fn take(&mut self, bytes: usize) -> bool {
-        let enough = self.means.left.fetch_update(Relaxed, Relaxed, |left| left.checked_sub(bytes)).is_ok();
-        self.taken += if enough { bytes } else { 0 };
-        enough
-    }
-
-    fn keep(mut self) {
-        self.taken = 0;
-    }
-}
-
-impl Drop for Charge<'_> {
-    fn drop(&mut self) {
-        if self.taken > 0 {
-            self.means.left.fetch_add(self.taken, Relaxed);
+impl<S, B> Send<S, B>
+where
+    S: Inner<B>,
+    B: std::marker::Send + 'static,
+{
+    fn poll_verdict(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Verdict> {
+        let mut this = self.project();
+        loop {
+            match this.state.as_mut().project() {
+                StateProj::Calling { call } => match ready!(call.poll(cx)) {
+                    Ok(response) => {
+                        let (head, body) = response.into_parts();
+                        // As a server would on a connection (RFC 9110 §6.4.1): these have no content, whatever the
+                        // service says.
+                        if *this.is_head || matches!(head.status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED) {
+                            return Poll::Ready(Ok(Response::from_parts(head, Bytes::new())));
+                        }
+                        this.state.set(State::Reading { head: Some(head), body: Whole::new(body) });
+                    }
+                    Err(error) => return Poll::Ready(Err(Box::new(fault(&this.means.config, &error.into())))),
+                },
+                StateProj::Reading { head, body } => {
+                    let charge = |bytes| {
+                        let left = this.means.left.fetch_update(Relaxed, Relaxed, |left| left.checked_sub(bytes));
+                        *this.charged += if left.is_ok() { bytes } else { 0 };
+                        left.is_ok()
+                    };
+                    let read = ready!(body.poll_read(cx, charge));
+                    return Poll::Ready(match (read, head.take()) {
+                        (Ok(body), Some(head)) => {
+                            *this.charged = 0;
+                            Ok(Response::from_parts(head, body))
+                        }
+                        (Err(ReadError::Body(error)), _) => Err(Box::new(fault(&this.means.config, &error))),
+                        (Err(ReadError::TooLarge), _) => Err(Box::new(over_budget(this.means))),
+                        (Ok(_), None) => Err(Box::new(failure(StatusCode::INTERNAL_SERVER_ERROR))),
+                    });
+                }
+            }
         }
     }
 }
@@ -127,5 +182,16 @@ fn failure(status: StatusCode) -> Problem {
             StatusCode::BAD_GATEWAY => "the upstream service could not be reached, or broke off its answer",
             _ => "the service failed at this operation",
         },
+    )
+}
+
+fn over_budget(means: &Means) -> Problem {
+    let limit = means.config.limits.response_bytes;
+    Problem::new(
+        StatusCode::INSUFFICIENT_STORAGE,
+        format!(
+            "the operation was carried out, but with its result the answer would have more than {limit} bytes: read \
+             the result in a batch of fewer operations, or alone"
+        ),
     )
 }

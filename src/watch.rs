@@ -1,4 +1,4 @@
-//! What can be seen of an operation from outside: its span, and the time it took.
+//! What can be seen from outside: spans, and the time that operations take.
 
 use std::time::Duration;
 
@@ -7,8 +7,8 @@ use tokio::time::Instant;
 
 use crate::batch::Label;
 
-/// Follows one operation from when it is sent until it has an outcome. The default one watches nothing, as is right
-/// for an operation that never ran.
+/// Follows a batch, or one operation from when it is sent until it has an outcome. The default one watches nothing, as
+/// is right for an operation that never ran.
 #[derive(Debug, Default)]
 pub(crate) struct Watch {
     began: Option<Instant>,
@@ -23,9 +23,14 @@ impl Watch {
         Self { began: timed.then(Instant::now) }
     }
 
-    /// Lets `sub_request` run as part of this operation.
-    pub(crate) fn over<F: Future>(&self, sub_request: F) -> F {
-        sub_request
+    /// What the operations of one batch belong to.
+    pub(crate) fn batch(_path: &str) -> Self {
+        Self::default()
+    }
+
+    /// Lets `work` run as part of what is watched.
+    pub(crate) fn over<F: Future>(&self, work: F) -> F {
+        work
     }
 
     /// How long the operation took; zero for one that never ran.
@@ -47,13 +52,20 @@ impl Watch {
             status = tracing::field::Empty,
             elapsed = tracing::field::Empty,
         );
-        Self { began: (timed || !span.is_disabled()).then(Instant::now), span: Some(span) }
+        let span = Some(span).filter(|span| !span.is_disabled());
+        Self { began: (timed || span.is_some()).then(Instant::now), span }
     }
 
-    /// Lets `sub_request` run as part of this operation.
-    pub(crate) fn over<F: Future>(&self, sub_request: F) -> tracing::instrument::Instrumented<F> {
+    /// What the operations of one batch belong to.
+    pub(crate) fn batch(path: &str) -> Self {
+        let span = tracing::info_span!("batch", path, operations = tracing::field::Empty);
+        Self { began: None, span: Some(span) }
+    }
+
+    /// Lets `work` run as part of what is watched.
+    pub(crate) fn over<F: Future>(&self, work: F) -> tracing::instrument::Instrumented<F> {
         let span = self.span.clone().unwrap_or_else(tracing::Span::none);
-        tracing::Instrument::instrument(sub_request, span)
+        tracing::Instrument::instrument(work, span)
     }
 
     /// How long the operation took; zero for one that never ran.
@@ -65,19 +77,6 @@ impl Watch {
         }
         elapsed
     }
-}
-
-/// Puts all that a batch does under one span.
-#[cfg(feature = "tracing")]
-pub(crate) fn batch<F: Future>(path: &str, answer: F) -> tracing::instrument::Instrumented<F> {
-    let fields = tracing::info_span!("batch", path, operations = tracing::field::Empty);
-    tracing::Instrument::instrument(answer, fields)
-}
-
-/// Puts all that a batch does under one span.
-#[cfg(not(feature = "tracing"))]
-pub(crate) fn batch<F: Future>(_path: &str, answer: F) -> F {
-    answer
 }
 
 /// Says how many operations the batch has, once that is known.

@@ -52,7 +52,7 @@ impl Encoder for Responses {
         xml.open("D:multistatus", [("xmlns:D", "DAV:"), ("xmlns:b", "urn:tower-multistatus:1")]);
     }
 
-    fn outcome(&mut self, outcome: &Outcome, out: &mut Vec<u8>) {
+    fn outcome(&mut self, outcome: Outcome<'_>, out: &mut Vec<u8>) {
         let href = self.href(outcome);
         let mut xml = Xml::new(out);
         xml.open("D:response", []);
@@ -82,19 +82,19 @@ impl Encoder for Responses {
 
 impl Responses {
     /// The target, if this is the first operation on it.
-    fn href(&mut self, outcome: &Outcome) -> Option<String> {
+    fn href(&mut self, outcome: Outcome<'_>) -> Option<String> {
         let href = uri_reference(outcome.target()?.as_str()).into_owned();
         // No target may look like one of our stand-ins.
         let is_reserved = href.strip_prefix(self.cx.batch_path()).is_some_and(|rest| rest.starts_with(STAND_IN));
         (!is_reserved && self.hrefs.insert(href.clone())).then_some(href)
     }
 
-    fn stand_in(&self, outcome: &Outcome) -> String {
+    fn stand_in(&self, outcome: Outcome<'_>) -> String {
         format!("{}{STAND_IN}{}", uri_reference(self.cx.batch_path()), outcome.index())
     }
 
     /// Our extension, last: receivers have to pass over elements that they don't know (§17).
-    fn result(&self, outcome: &Outcome, has_own_href: bool, xml: &mut Xml<'_>) {
+    fn result(&self, outcome: Outcome<'_>, has_own_href: bool, xml: &mut Xml<'_>) {
         let index = outcome.index().to_string();
         let target = outcome.target().filter(|_| !has_own_href).map(http::uri::PathAndQuery::as_str);
         let attributes = [
@@ -104,14 +104,17 @@ impl Responses {
             target.map(|target| ("target", target)),
         ];
         xml.open("b:result", attributes.into_iter().flatten());
-        for (name, values) in self.cx.headers(outcome) {
-            for value in values {
-                xml.element("b:header", [("name", name.as_str())], &String::from_utf8_lossy(value.as_bytes()));
-            }
-        }
         match outcome.response() {
-            Ok(response) if response.body().is_empty() => {}
-            Ok(response) => body(response, xml),
+            Ok(response) => {
+                for name in self.cx.reported(response.headers()) {
+                    for value in response.headers().get_all(name) {
+                        xml.element("b:header", [("name", name.as_str())], &String::from_utf8_lossy(value.as_bytes()));
+                    }
+                }
+                if !response.body().is_empty() {
+                    body(response, xml);
+                }
+            }
             Err(problem) => xml.element("b:body", [("type", "application/problem+json")], &document(problem)),
         }
         xml.close("b:result");

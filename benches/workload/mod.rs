@@ -1,0 +1,214 @@
+//! What all benches run: one axum app, and three ways to send it the same operations.
+
+use std::{
+    convert::Infallible,
+    future::{Ready, ready},
+    hint::black_box,
+    task::{Context, Poll},
+};
+
+use axum::{
+    Json, Router,
+    body::{Body, Bytes},
+    extract::Path,
+    http::{HeaderValue, Method, Request, Response, StatusCode, Uri, header},
+    routing::{get, post},
+};
+use futures_util::future::join_all;
+use http_body_util::BodyExt;
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+use tower::{Layer, Service, ServiceExt};
+use tower_multistatus::{BatchLayer, axum::RouterExt};
+
+/// `GET /users/{id}` answers with 115 bytes of JSON, `POST /echo` with what it was sent.
+fn api() -> Router {
+    async fn user(Path(id): Path<u64>) -> Json<User> {
+        Json(User {
+            id,
+            name: "Ada Lovelace",
+            email: "ada@example.com",
+            bio: "Wrote the first program, in 1843, for a machine that was never built",
+        })
+    }
+    async fn echo(body: Bytes) -> impl axum::response::IntoResponse {
+        ([(header::CONTENT_TYPE, "application/json")], body)
+    }
+    Router::new().route("/users/{id}", get(user)).route("/echo", post(echo))
+}
+
+#[derive(Serialize)]
+struct User {
+    id: u64,
+    name: &'static str,
+    email: &'static str,
+    bio: &'static str,
+}
+
+/// One kind of operation, many times over.
+#[derive(Clone, Copy)]
+enum Operation {
+    Get,
+    /// With a body of 1 KiB.
+    Echo,
+}
+
+impl Operation {
+    /// The parts of a request that are there before it is sent: making the rest of it is part of what a batch costs.
+    fn alone(self) -> impl Fn() -> Request<Body> {
+        let (method, uri) = match self {
+            Self::Get => (Method::GET, Uri::from_static("/users/17")),
+            Self::Echo => (Method::POST, Uri::from_static("/echo")),
+        };
+        let body = Bytes::from(kibibyte());
+        move || {
+            let mut request = Request::default();
+            *request.method_mut() = method.clone();
+            *request.uri_mut() = uri.clone();
+            if let Self::Echo = self {
+                request.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+                *request.body_mut() = Body::from(body.clone());
+            }
+            request
+        }
+    }
+
+    /// A batch of `n` of them.
+    fn batch(self, n: usize) -> Bytes {
+        let operation = match self {
+            Self::Get => r#"{"path":"/users/17"}"#.to_owned(),
+            Self::Echo => format!(r#"{{"method":"POST","path":"/echo","body":{}}}"#, kibibyte()),
+        };
+        format!(r#"{{"operations":[{}]}}"#, vec![operation; n].join(",")).into()
+    }
+}
+
+fn kibibyte() -> String {
+    let item = r#"{"sku":"A-1","quantity":3,"note":"as last time"}"#;
+    let items = vec![item; 20].join(",");
+    format!(r#"{{"lines":[{items}],"pad":"{}"}}"#, "x".repeat(1024 - 21 - items.len()))
+}
+
+/// Limits out of the way of the larger batches; nothing is switched off.
+fn layer() -> BatchLayer {
+    BatchLayer::new().max_operations(100_000).max_request_bytes(1 << 30).max_response_bytes(1 << 30)
+}
+
+/// What a good engineer writes first: 60 lines, and none of the guards.
+fn naive() -> Router {
+    #[derive(Deserialize)]
+    struct Batch {
+        operations: Vec<Entry>,
+    }
+    #[derive(Deserialize)]
+    struct Entry {
+        id: Option<String>,
+        #[serde(default = "get_method")]
+        method: String,
+        path: String,
+        body: Option<Box<RawValue>>,
+    }
+    #[derive(Serialize)]
+    struct Results {
+        results: Vec<Entried>,
+    }
+    #[derive(Serialize)]
+    struct Entried {
+        index: usize,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        id: Option<String>,
+        status: u16,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        data: Option<Box<RawValue>>,
+    }
+    fn get_method() -> String {
+        "GET".to_owned()
+    }
+
+    async fn one(api: Router, index: usize, entry: Entry) -> Entried {
+        let mut request = Request::builder().method(entry.method.as_str()).uri(entry.path.as_str());
+        let body = match entry.body {
+            Some(body) => {
+                request = request.header(header::CONTENT_TYPE, "application/json");
+                Body::from(String::from(Box::<str>::from(body)))
+            }
+            None => Body::empty(),
+        };
+        let failed = |status: StatusCode| Entried { index, id: None, status: status.as_u16(), data: None };
+        let Ok(request) = request.body(body) else { return failed(StatusCode::BAD_REQUEST) };
+        let Ok(response) = api.oneshot(request).await;
+        let status = response.status().as_u16();
+        let Ok(body) = response.into_body().collect().await else { return failed(StatusCode::BAD_GATEWAY) };
+        let data = String::from_utf8(body.to_bytes().into()).ok().and_then(|text| RawValue::from_string(text).ok());
+        Entried { index, id: entry.id, status, data }
+    }
+
+    let inner = api();
+    let batch = async move |body: Bytes| {
+        let batch: Batch = serde_json::from_slice(&body).map_err(|_| StatusCode::BAD_REQUEST)?;
+        let entries = batch.operations.into_iter().enumerate();
+        let results = join_all(entries.map(|(index, entry)| one(inner.clone(), index, entry))).await;
+        let body = serde_json::to_vec(&Results { results }).map_err(|_| StatusCode::INTERNAL_SERVER_ERROR)?;
+        Ok::<_, StatusCode>((StatusCode::MULTI_STATUS, [(header::CONTENT_TYPE, "application/json")], body))
+    };
+    api().route("/batch", post(batch)).layer(axum::extract::DefaultBodyLimit::disable())
+}
+
+fn post_batch(body: Bytes) -> Request<Body> {
+    let mut request = Request::new(Body::from(body));
+    *request.method_mut() = Method::POST;
+    *request.uri_mut() = Uri::from_static("/batch");
+    request.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    request
+}
+
+/// A service that does nothing, so that what stands around it can be seen.
+#[derive(Clone, Copy)]
+struct Null;
+
+impl<B> Service<Request<B>> for Null {
+    type Response = Response<Body>;
+    type Error = Infallible;
+    type Future = Ready<Result<Response<Body>, Infallible>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request<B>) -> Self::Future {
+        black_box(request);
+        ready(Ok(Response::default()))
+    }
+}
+
+/// What is measured, by name; the names are those of the table in the README beside this.
+pub(crate) const SCENARIOS: [&str; 9] =
+    ["inner", "naive", "batch", "bare", "inner-echo", "naive-echo", "batch-echo", "null", "pass-through"];
+
+/// Does one of them, with `n` operations, `times` times.
+pub(crate) async fn run(scenario: &str, n: usize, times: usize) {
+    let operation = if scenario.ends_with("-echo") { Operation::Echo } else { Operation::Get };
+    let (alone, batch) = (operation.alone(), operation.batch(n));
+    let batched = || post_batch(batch.clone());
+    match scenario {
+        "inner" | "inner-echo" => repeat(api(), alone, n * times).await,
+        "naive" | "naive-echo" => repeat(naive(), batched, times).await,
+        "batch" | "batch-echo" => repeat(api().batch(layer()), batched, times).await,
+        "bare" => repeat(layer().layer(api()), batched, times).await,
+        "null" => repeat(Null, alone, n * times).await,
+        "pass-through" => repeat(layer().layer(Null), alone, n * times).await,
+        _ => panic!("no such scenario; there are {SCENARIOS:?}"),
+    }
+}
+
+async fn repeat<S, R>(mut service: S, request: impl Fn() -> Request<Body>, times: usize)
+where
+    S: Service<Request<Body>, Response = Response<R>, Error = Infallible>,
+{
+    for _ in 0..times {
+        let Ok(service) = service.ready().await;
+        let Ok(response) = service.call(request()).await;
+        assert!(response.status().is_success());
+        black_box(response);
+    }
+}

@@ -1,0 +1,53 @@
+use bytes::Bytes;
+use http::{HeaderMap, HeaderValue, Response, StatusCode, header};
+
+use crate::{
+    batch::{Slot, State},
+    format::{EncodeContext, Encoder},
+    negotiate::Formats,
+};
+
+/// One answer in the making, in request order.
+///
+/// Each outcome is written, and what it held is freed, as soon as all before it are written: only what has overtaken
+/// others waits in memory.
+pub(crate) struct Answer {
+    encoder: Box<dyn Encoder>,
+    status: StatusCode,
+    /// Cookies of operations are cookies of the answer.
+    headers: HeaderMap,
+    body: Vec<u8>,
+    written: usize,
+}
+
+impl Answer {
+    pub(crate) fn begin(formats: &Formats<'_>, cx: EncodeContext) -> Self {
+        let (mut encoder, mut body) = (formats.encoder.begin(cx), Vec::new());
+        encoder.start(&mut body);
+        Self { encoder, status: formats.encoder.status(), headers: HeaderMap::new(), body, written: 0 }
+    }
+
+    /// Writes what can be written by now.
+    pub(crate) fn write(&mut self, slots: &mut [Slot]) {
+        while let Some(slot) = slots.get_mut(self.written).filter(|slot| slot.is_done()) {
+            for cookie in slot.take_cookies() {
+                self.headers.append(header::SET_COOKIE, cookie);
+            }
+            if let Some(outcome) = slot.outcome(self.written) {
+                self.encoder.outcome(outcome, &mut self.body);
+            }
+            slot.state = State::Written;
+            self.written += 1;
+        }
+    }
+
+    pub(crate) fn finish(mut self) -> Response<Bytes> {
+        self.encoder.finish(&mut self.body);
+        let mut response = Response::new(self.body.into());
+        *response.status_mut() = self.status;
+        *response.headers_mut() = self.headers;
+        response.headers_mut().insert(header::CONTENT_TYPE, self.encoder.content_type());
+        response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        response
+    }
+}
