@@ -58,13 +58,13 @@ pub(crate) type Verdict = Result<Response<Bytes>, Box<Problem>>;
 impl Slot {
     /// Gives this slot its outcome, unless it has one, and gives back what watched it.
     pub(crate) fn end(&mut self, verdict: Verdict) -> Watch {
-        match &mut self.state {
-            State::Done(_) | State::Written => Watch::default(),
-            state => match mem::replace(state, State::Done(verdict)) {
-                State::Running(watch) => watch,
-                _ => Watch::default(),
-            },
-        }
+        let watch = match &mut self.state {
+            State::Ready(_) => Watch::default(),
+            State::Running(watch) => mem::take(watch),
+            State::Done(_) | State::Written => return Watch::default(),
+        };
+        self.state = State::Done(verdict);
+        watch
     }
 
     pub(crate) fn is_done(&self) -> bool {

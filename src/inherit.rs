@@ -26,7 +26,7 @@ pub(crate) struct Inheritance {
 
 impl Inheritance {
     pub(crate) fn new(outer: &Parts, forwards: &[Forward]) -> Self {
-        let mut extensions = Extensions::new();
+        let mut extensions = with_room();
         for forward in forwards {
             forward(&outer.extensions, &mut extensions);
         }
@@ -79,6 +79,18 @@ impl Inheritance {
         }
         headers
     }
+}
+
+/// Empty, but with room for what a router and its layers add: a copy has the same room, and needn't grow at each
+/// operation.
+fn with_room() -> Extensions {
+    let mut extensions = Extensions::new();
+    extensions.insert([(); 0]);
+    extensions.insert([(); 1]);
+    extensions.insert([(); 2]);
+    extensions.insert([(); 3]);
+    extensions.clear();
+    extensions
 }
 
 fn inherited_headers(outer: &Parts) -> HeaderMap {

@@ -19,21 +19,31 @@ fn check(target: &[u8]) -> Result<(), &'static str> {
         [b'/', ..] => {}
         _ => return Err("the target must be a path that begins with `/`"),
     }
-    // One pass finds whether anything needs a closer look; most targets have neither a dot nor an escape.
-    let (mut path, mut suspicious) = (target.len(), false);
-    for (at, &byte) in target.iter().enumerate() {
+    // Most targets are plain, and need no closer look.
+    if target.iter().all(|&byte| PLAIN[usize::from(byte)]) {
+        return Ok(());
+    }
+    for byte in target {
         match byte {
             b'#' => return Err("the target must not have a fragment: percent-encode `#` as %23"),
             b' ' => return Err("the target has a space: percent-encode it as %20"),
             0..=0x1f | 0x7f => return Err("the target has a control character: percent-encode it"),
             0x80.. => return Err("the target has a character outside of ASCII: percent-encode its UTF-8 bytes"),
-            b'?' if path == target.len() => path = at,
-            b'.' | b'%' | b'\\' if path == target.len() => suspicious = true,
             _ => {}
         }
     }
-    if suspicious { check_segments(&target[..path]) } else { Ok(()) }
+    check_segments(target.split(|&byte| byte == b'?').next().unwrap_or(target))
 }
+
+/// Bytes that can neither be wrong in a target nor lead to another place.
+const PLAIN: [bool; 256] = {
+    let (mut plain, mut byte) = ([false; 256], 0x21);
+    while byte < 0x7f {
+        plain[byte as usize] = !matches!(byte, b'#' | b'%' | b'.' | b'\\');
+        byte += 1;
+    }
+    plain
+};
 
 /// Refuses what inner routers, proxies and file systems disagree about. An escaped slash is a separator to some of
 /// them, so it is one here too, but only for finding dot segments: by itself it is fine.

@@ -28,7 +28,7 @@ fn api() -> Router {
             id,
             name: "Ada Lovelace",
             email: "ada@example.com",
-            bio: "Wrote the first program, in 1843, for a machine that was never built",
+            bio: "Wrote the first program for a machine, in 1843",
         })
     }
     async fn echo(body: Bytes) -> impl axum::response::IntoResponse {

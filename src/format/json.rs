@@ -5,6 +5,7 @@ use bytes::Bytes;
 use super::{Decode, Encode, EncodeContext, Encoder};
 use crate::{batch::Batch, draft::DecodeContext, rejection::Rejection};
 
+mod check;
 mod container;
 mod operation;
 mod results;

@@ -26,7 +26,7 @@ pub(super) struct Operation<'a> {
     headers: Option<&'a RawValue>,
     body: Option<&'a RawValue>,
     encoding: Option<&'a RawValue>,
-    fault: Option<Problem>,
+    fault: Option<Box<Problem>>,
 }
 
 impl<'a> Operation<'a> {
@@ -44,7 +44,7 @@ impl<'a> Operation<'a> {
     }
 
     fn refuse(&mut self, problem: Problem) {
-        self.fault.get_or_insert(problem);
+        self.fault.get_or_insert_with(|| Box::new(problem));
     }
 
     /// Gives each member its meaning. `source` is the document that the members are parts of.
@@ -74,7 +74,7 @@ impl<'a> Operation<'a> {
         }
         // Only now, so that the outcome of a faulty operation has its name, method and target if it can.
         if let Some(fault) = self.fault {
-            draft.refuse(fault);
+            draft.refuse(*fault);
         }
         if let Some(headers) = present(self.headers) {
             if let Err(problem) = set_headers(&mut draft, headers) {
@@ -224,7 +224,7 @@ impl<'de> Visitor<'de> for OperationVisitor {
 
     fn visit_map<A: MapAccess<'de>>(self, mut object: A) -> Result<Self::Value, A::Error> {
         let mut operation = Operation::default();
-        let mut unknown = HashSet::new();
+        let mut unknown = None;
         while let Some(Name(name)) = object.next_key()? {
             let value: &RawValue = object.next_value()?;
             let twice = match operation.member(&name) {
@@ -234,7 +234,7 @@ impl<'de> Visitor<'de> for OperationVisitor {
                     {
                         operation.refuse(unsupported(&name));
                     }
-                    !unknown.insert(name.clone())
+                    !unknown.get_or_insert_with(HashSet::new).insert(name.clone())
                 }
             };
             if twice {
@@ -276,7 +276,8 @@ impl<'de> Visitor<'de> for OperationVisitor {
 }
 
 fn not_an_object<'de, E>() -> Result<Operation<'de>, E> {
-    Ok(Operation { fault: Some(Problem::bad_request("an operation must be an object")), ..Operation::default() })
+    let problem = Problem::bad_request("an operation must be an object");
+    Ok(Operation { fault: Some(Box::new(problem)), ..Operation::default() })
 }
 
 /// Their meaning is the sender's safety: passing over them would carry out what must not be.

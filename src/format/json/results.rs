@@ -5,7 +5,7 @@ use bytes::Bytes;
 use http::{HeaderValue, Response, header};
 use serde::Serialize;
 
-use super::value;
+use super::check::is_well_formed;
 use crate::{
     batch::Outcome,
     format::{EncodeContext, Encoder},
@@ -124,8 +124,8 @@ impl<'a> Shape<'a> {
             return Self::Nothing;
         }
         match Content::of(response.headers()) {
-            Content::Json if value::is_well_formed(body) => Self::PlainJson(body),
-            Content::JsonBased if value::is_well_formed(body) => Self::Json(body),
+            Content::Json if is_well_formed(body) => Self::PlainJson(body),
+            Content::JsonBased if is_well_formed(body) => Self::Json(body),
             Content::Binary => Self::Binary(body),
             // JSON that is none is no reason to fail: it is shown as what it is.
             Content::Json | Content::JsonBased | Content::Text => {
