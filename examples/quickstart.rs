@@ -4,7 +4,7 @@
 //! $ cargo run --example quickstart
 //! ```
 
-use axum::{Json, Router, extract::Path, http::StatusCode, response::IntoResponse, routing::get};
+use axum::{Json, Router, extract::Path, http::StatusCode, response::IntoResponse, routing};
 use http_body_util::BodyExt;
 use hyper_util::{client::legacy::Client, rt::TokioExecutor};
 use serde_json::{Value, json};
@@ -14,7 +14,7 @@ const BATCH: &str = r#"{"operations":[{"path":"/users/17"},{"path":"/users/0"},{
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
-    let api = Router::new().route("/users/{id}", get(user)).route("/users", axum::routing::post(create));
+    let api = Router::new().route("/users/{id}", routing::get(user)).route("/users", routing::post(create));
     let app = api.batch(BatchLayer::new());
 
     let address = std::env::var("LISTEN").unwrap_or_else(|_| "127.0.0.1:3000".into());
