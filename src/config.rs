@@ -1,7 +1,7 @@
 use std::{fmt, sync::Arc, time::Duration};
 
 use bytes::Bytes;
-use http::{HeaderName, Method, Response, StatusCode, header, uri::PathAndQuery};
+use http::{HeaderName, Method, Request, Response, StatusCode, header, uri::PathAndQuery};
 use tower::BoxError;
 
 use crate::{
@@ -52,8 +52,8 @@ pub(crate) enum Mount {
 }
 
 impl Mount {
-    pub(crate) fn is_batch(&self, method: &Method, path: &str) -> bool {
-        *method == Method::POST && (matches!(self, Self::EveryPost) || self.names(path))
+    pub(crate) fn is_batch<B>(&self, request: &Request<B>) -> bool {
+        *request.method() == Method::POST && (matches!(self, Self::EveryPost) || self.names(request.uri().path()))
     }
 
     pub(crate) fn names(&self, path: &str) -> bool {

@@ -85,7 +85,7 @@ impl BatchBuilder<'_> {
     /// # Errors
     ///
     /// Where the batch as a whole must be refused: too many operations, or an id that stands there already.
-    pub fn push(&mut self, draft: Draft<'_>) -> Result<(), Rejection> {
+    pub fn push(&mut self, mut draft: Draft<'_>) -> Result<(), Rejection> {
         let limit = self.cx.config.limits.operations;
         if self.slots.len() >= limit {
             return Err(Rejection::too_many(limit));
@@ -97,11 +97,14 @@ impl BatchBuilder<'_> {
                 return Err(problem.at(format!("{}/{index}/id", self.pointer)).into());
             }
         }
-        let mut slot = draft.finish();
-        if let State::Done(Err(problem)) = &mut slot.state {
-            problem.within(&format!("{}/{index}", self.pointer));
-        }
-        self.slots.push(slot);
+        let problem = draft.problem.take().or_else(|| draft.judge().map(Box::new));
+        self.slots.push(match problem {
+            None => Slot { label: draft.label, state: State::Ready(draft.message) },
+            Some(mut problem) => {
+                problem.within(&format!("{}/{index}", self.pointer));
+                Slot { label: draft.label, state: State::Done(Err(problem)) }
+            }
+        });
         Ok(())
     }
 
@@ -220,12 +223,6 @@ impl Draft<'_> {
     /// Refuses this operation, unless it has been refused before. A pointer is relative to the operation.
     pub fn refuse(&mut self, problem: Problem) {
         self.problem.get_or_insert_with(|| Box::new(problem));
-    }
-
-    fn finish(mut self) -> Slot {
-        let problem = self.problem.take().or_else(|| self.judge().map(Box::new));
-        let state = problem.map_or(State::Ready(self.message), |problem| State::Done(Err(problem)));
-        Slot { label: self.label, state }
     }
 
     /// What can be said only of a method and a target together.

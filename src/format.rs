@@ -6,7 +6,7 @@
 use std::{fmt, sync::Arc};
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header::CONTENT_LENGTH};
 
 use crate::{
     batch::{Batch, Outcome},
@@ -130,7 +130,8 @@ impl EncodeContext {
     /// The names of those of a response's headers that belong into the answer
     /// ([`BatchLayer::result_header`](crate::BatchLayer::result_header)).
     pub fn reported<'a>(&'a self, headers: &'a HeaderMap) -> impl Iterator<Item = &'a HeaderName> {
-        headers.keys().filter(|name| self.config.result_headers.contains(name))
+        // The list is asked last: nearly every response has a length, and it never belongs into the answer.
+        headers.keys().filter(|name| *name != CONTENT_LENGTH && self.config.result_headers.contains(name))
     }
 }
 

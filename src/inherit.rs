@@ -20,8 +20,8 @@ pub(crate) type Forward = fn(&Extensions, &mut Extensions);
 pub(crate) struct Inheritance {
     headers: HeaderMap,
     extensions: Extensions,
-    scheme: Option<uri::Scheme>,
-    authority: Option<uri::Authority>,
+    /// An authority without a scheme is a CONNECT's target, and can't have a path.
+    origin: Option<(uri::Scheme, uri::Authority)>,
 }
 
 impl Inheritance {
@@ -33,8 +33,7 @@ impl Inheritance {
         Self {
             headers: inherited_headers(outer),
             extensions,
-            scheme: outer.uri.scheme().cloned(),
-            authority: outer.uri.authority().cloned(),
+            origin: outer.uri.scheme().cloned().zip(outer.uri.authority().cloned()),
         }
     }
 
@@ -54,12 +53,12 @@ impl Inheritance {
 
     /// In origin-form where the outer one was, else (HTTP/2, or a client's request) on the same authority.
     fn uri(&self, target: PathAndQuery) -> Uri {
-        let Some(authority) = &self.authority else { return target.into() };
+        let Some((scheme, authority)) = &self.origin else { return target.into() };
         let mut parts = uri::Parts::default();
         parts.path_and_query = Some(target);
-        parts.scheme = self.scheme.clone();
+        parts.scheme = Some(scheme.clone());
         parts.authority = Some(authority.clone());
-        Uri::from_parts(parts).expect("the outer URI was valid, and is so with any path")
+        Uri::from_parts(parts).expect("a scheme, an authority and a path are all that a URI needs")
     }
 
     /// What the operation sets replaces all inherited values of that name.

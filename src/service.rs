@@ -93,7 +93,7 @@ where
     }
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
-        if !self.config.mount.is_batch(request.method(), request.uri().path()) {
+        if !self.config.mount.is_batch(&request) {
             return ResponseFuture::pass_through(self.inner.call(request.map(RequestBody::untouched)));
         }
         // The service that was made ready is given up, and what it has reserved with it: kept while the batch is read,

@@ -176,7 +176,7 @@ impl<B> Service<Request<B>> for Null {
     }
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
-        black_box(request);
+        black_box(&request);
         ready(Ok(Response::default()))
     }
 }

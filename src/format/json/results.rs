@@ -5,7 +5,7 @@ use bytes::Bytes;
 use http::{HeaderValue, Response, header};
 use serde::Serialize;
 
-use super::check::is_well_formed;
+use super::check::is_embeddable;
 use crate::{
     batch::Outcome,
     format::{EncodeContext, Encoder},
@@ -124,8 +124,8 @@ impl<'a> Shape<'a> {
             return Self::Nothing;
         }
         match Content::of(response.headers()) {
-            Content::Json if is_well_formed(body) => Self::PlainJson(body),
-            Content::JsonBased if is_well_formed(body) => Self::Json(body),
+            Content::Json if is_embeddable(body) => Self::PlainJson(body),
+            Content::JsonBased if is_embeddable(body) => Self::Json(body),
             Content::Binary => Self::Binary(body),
             // JSON that is none is no reason to fail: it is shown as what it is.
             Content::Json | Content::JsonBased | Content::Text => {
