@@ -104,6 +104,12 @@ where
     Response::from_parts(head, body.collect().await.expect("the answer is whole").to_bytes())
 }
 
+/// For tests that are no tokio tests, as proptest's are not.
+pub(crate) fn block_on<F: Future>(future: F) -> F::Output {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build();
+    runtime.expect("it needs neither I/O nor threads").block_on(future)
+}
+
 /// Posts a batch, and gives back its results.
 pub(crate) async fn results_of<S, R>(service: S, document: impl ToString) -> Vec<Value>
 where
