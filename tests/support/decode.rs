@@ -1,0 +1,92 @@
+//! What must hold of any bytes that are sent as a JSON batch. It is fuzzed, and tested over the seeds.
+
+use std::{collections::HashMap, convert::Infallible};
+
+use bytes::Bytes;
+use http::{Method, Request, Response, StatusCode, header};
+use http_body_util::{BodyExt, Full};
+use serde::Deserialize;
+use serde_json::value::RawValue;
+use tower::{Layer, ServiceExt, service_fn};
+use tower_multistatus::{BatchLayer, RequestBody};
+
+type Plain = Full<Bytes>;
+type Members<'a> = HashMap<String, &'a RawValue>;
+
+/// Sends `document` as a batch, and checks the answer: N results for N operations, or a refusal of the whole.
+pub(crate) fn check(document: &[u8]) -> StatusCode {
+    let (status, answer) = post(document);
+    let members: Members<'_> = read(&answer);
+    if status == StatusCode::MULTI_STATUS {
+        let results: Vec<Members<'_>> = read(members["results"].get().as_bytes());
+        let summary: HashMap<String, usize> = read(members["summary"].get().as_bytes());
+        let failed = results.iter().enumerate().filter(|(index, result)| is_failure(*index, result)).count();
+        assert_eq!(results.len(), operations(document));
+        assert_eq!(
+            [summary["total"], summary["succeeded"], summary["failed"]],
+            [results.len(), results.len() - failed, failed]
+        );
+    } else {
+        assert!(status == StatusCode::BAD_REQUEST || status == StatusCode::PAYLOAD_TOO_LARGE, "{status}");
+        assert_eq!(members["status"].get(), status.as_str());
+    }
+    status
+}
+
+/// The service below never fails, so whatever fails was refused; and a panic there would be a 500.
+fn is_failure(index: usize, result: &Members<'_>) -> bool {
+    assert_eq!(result["index"].get(), index.to_string());
+    match result["status"].get() {
+        "200" => false,
+        "400" | "501" => {
+            let problem: Members<'_> = read(result["error"].get().as_bytes());
+            assert_eq!(problem["status"].get(), result["status"].get());
+            true
+        }
+        other => panic!("no operation can end with {other}"),
+    }
+}
+
+/// Counted in another way than the decoder's: as values that nobody has looked into.
+fn operations(document: &[u8]) -> usize {
+    let list = match document.trim_ascii_start().first() {
+        Some(b'{') => read::<Members<'_>>(document)["operations"].get().as_bytes(),
+        _ => document,
+    };
+    read::<Vec<&RawValue>>(list).len()
+}
+
+fn read<'a, T: Deserialize<'a>>(json: &'a [u8]) -> T {
+    serde_json::from_slice(json).expect("it is JSON of this shape")
+}
+
+fn post(document: &[u8]) -> (StatusCode, Bytes) {
+    let request = Request::post("/batch").header(header::CONTENT_TYPE, "application/json");
+    let request = request.body(Full::new(Bytes::copy_from_slice(document))).expect("all of its parts are valid");
+    let answer = async {
+        let (head, body) = BatchLayer::new().layer(service_fn(echo)).oneshot(request).await?.into_parts();
+        Ok::<_, Infallible>((head.status, body.collect().await))
+    };
+    let runtime = tokio::runtime::Builder::new_current_thread().build().expect("it needs no threads and no I/O");
+    let (status, body) = runtime.block_on(answer).expect("a batch never fails");
+    (status, body.expect("the answer is whole").to_bytes())
+}
+
+/// Answers with the body that it gets, whatever that says that it is.
+async fn echo(request: Request<RequestBody<Plain>>) -> Result<Response<Plain>, Infallible> {
+    let (head, body) = request.into_parts();
+    let body = body.collect().await.expect("it is whole already").to_bytes();
+    let target = head.uri.to_string();
+    assert!(target.starts_with('/') && !target.starts_with("//") && target.is_ascii(), "{target}");
+    assert!(!matches!(head.method, Method::CONNECT | Method::TRACE));
+    let forbidden = ["authorization", "cookie", "host", "transfer-encoding", "x-real-ip"];
+    assert!(!forbidden.iter().any(|name| head.headers.contains_key(*name)), "{:?}", head.headers);
+    let length =
+        head.headers.get(header::CONTENT_LENGTH).map_or("0", |length| length.to_str().expect("it is a number"));
+    assert_eq!(length, body.len().to_string());
+    let mut response = Response::new(Full::new(body));
+    if let Some(content_type) = head.headers.get(header::CONTENT_TYPE) {
+        response.headers_mut().insert(header::CONTENT_TYPE, content_type.clone());
+    }
+    Ok(response)
+}
