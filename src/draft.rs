@@ -6,10 +6,11 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 
 use crate::{
-    Problem, Rejection,
     batch::{Batch, Label, Message, Slot, State},
     config::Config,
     inherit::{self, Class},
+    problem::{Problem, token},
+    rejection::Rejection,
     target,
 };
 
@@ -159,20 +160,19 @@ impl Draft<'_> {
         }
     }
 
-    /// The target, in origin-form: a path that begins with `/`, and perhaps a query.
-    pub fn target(&mut self, target: Bytes) {
+    /// The target, in origin-form: a path that begins with `/`, and perhaps a query. `pointer` is where it stands in
+    /// the operation, as a JSON Pointer.
+    pub fn target(&mut self, target: Bytes, pointer: &'static str) {
         match target::parse(target, self.cx.config.limits.target_bytes) {
             Ok(target) => self.label.target = Some(target),
-            Err(why) => self.refuse(Problem::bad_request(why).at("/path")),
+            Err(why) => self.refuse(Problem::bad_request(why).at(pointer)),
         }
     }
 
     /// A header. One that no operation may set refuses it; one without a meaning in a batch is passed over.
     pub fn header(&mut self, name: &str, value: &[u8]) {
         if let Err(why) = self.try_header(name, value) {
-            self.refuse(
-                Problem::bad_request(why).at(format!("/headers/{}", name.replace('~', "~0").replace('/', "~1"))),
-            );
+            self.refuse(Problem::bad_request(why).at(format!("/headers/{}", token(name))));
         }
     }
 
@@ -184,10 +184,14 @@ impl Draft<'_> {
             let (count, bytes) = (limits.headers, limits.header_bytes);
             return Err(format!("an operation may have {count} headers of {bytes} bytes together at most"));
         }
-        let value = HeaderValue::from_bytes(value.trim_ascii())
+        let value = HeaderValue::from_bytes(trim(value))
             .map_err(|_| "the value of this header has a character that HTTP does not allow".to_owned())?;
         let name = HeaderName::from_bytes(name.as_bytes()).map_err(|_| "this is not a header name".to_owned())?;
         match inherit::class(&name, &self.cx.config.operation_headers) {
+            // Two of them is how one layer's check is made to see another type than the next layer's parser.
+            Class::Allowed if name == header::CONTENT_TYPE && self.message.headers.contains_key(&name) => {
+                return Err("an operation can have only one `content-type`".to_owned());
+            }
             Class::Allowed => {
                 self.message.headers.append(name, value);
             }
@@ -241,4 +245,12 @@ impl Draft<'_> {
             _ => None,
         }
     }
+}
+
+/// Without the white space that HTTP allows around a value (RFC 9110 §5.5); a line end is none, but a fault.
+fn trim(mut value: &[u8]) -> &[u8] {
+    while let [b' ' | b'\t', rest @ ..] | [rest @ .., b' ' | b'\t'] = value {
+        value = rest;
+    }
+    value
 }

@@ -3,7 +3,7 @@
 //! The two sides are apart, for a format may have only one (RFC 4918 XML is for answers), and any way of reading can
 //! be paired with any way of writing. [`negotiate`](crate::negotiate) chooses.
 
-use std::{fmt, sync::Arc};
+use std::{borrow::Cow, fmt, sync::Arc};
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header::CONTENT_LENGTH};
@@ -42,7 +42,7 @@ pub(crate) mod multistatus;
 ///         let mut batch = cx.batch("");
 ///         for line in text.lines() {
 ///             let mut operation = cx.operation();
-///             operation.target(body.slice_ref(line.as_bytes()));
+///             operation.target(body.slice_ref(line.as_bytes()), "");
 ///             batch.push(operation)?;
 ///         }
 ///         batch.finish()
@@ -141,5 +141,14 @@ impl fmt::Debug for EncodeContext {
             .field("media_type", &self.media_type)
             .field("batch_path", &self.batch_path)
             .finish_non_exhaustive()
+    }
+}
+
+/// A header's value as text. What is not UTF-8 is read as Latin-1, so that no byte gets lost (RFC 9110 §5.5).
+fn header_text(value: &HeaderValue) -> Cow<'_, str> {
+    let bytes = value.as_bytes();
+    match std::str::from_utf8(bytes) {
+        Ok(text) => text.into(),
+        Err(_) => bytes.iter().map(|&byte| char::from(byte)).collect(),
     }
 }

@@ -97,6 +97,11 @@ impl Serialize for Problem {
     }
 }
 
+/// A name as one step of a JSON Pointer (RFC 6901 §3).
+pub(crate) fn token(name: &str) -> String {
+    name.replace('~', "~0").replace('/', "~1")
+}
+
 /// The reason phrase of a status; for one that no RFC names, that of its class (RFC 9110 §15).
 pub(crate) fn reason(status: StatusCode) -> &'static str {
     status.canonical_reason().unwrap_or(match status.as_u16() / 100 {

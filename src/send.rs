@@ -136,7 +136,7 @@ where
                         let (head, body) = response.into_parts();
                         // As a server would on a connection (RFC 9110 §6.4.1): these have no content, whatever the
                         // service says.
-                        if *this.is_head || matches!(head.status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED) {
+                        if *this.is_head || has_no_content(head.status) {
                             return Poll::Ready(Ok(Response::from_parts(head, Bytes::new())));
                         }
                         this.state.set(State::Reading { head: Some(head), body: Whole::new(body) });
@@ -163,6 +163,11 @@ where
             }
         }
     }
+}
+
+/// RFC 9110 §15.3.5, §15.3.6 and §15.4.5.
+fn has_no_content(status: StatusCode) -> bool {
+    matches!(status, StatusCode::NO_CONTENT | StatusCode::RESET_CONTENT | StatusCode::NOT_MODIFIED)
 }
 
 /// The error's text is for the server's log only.

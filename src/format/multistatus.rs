@@ -11,7 +11,7 @@ use quick_xml::{
     name::QName,
 };
 
-use super::{Encode, EncodeContext, Encoder};
+use super::{Encode, EncodeContext, Encoder, header_text};
 use crate::{
     batch::Outcome,
     media_type::Content,
@@ -85,7 +85,8 @@ impl Responses {
     fn href(&mut self, outcome: Outcome<'_>) -> Option<String> {
         let href = uri_reference(outcome.target()?.as_str()).into_owned();
         // No target may look like one of our stand-ins.
-        let is_reserved = href.strip_prefix(self.cx.batch_path()).is_some_and(|rest| rest.starts_with(STAND_IN));
+        let batch = uri_reference(self.cx.batch_path());
+        let is_reserved = href.strip_prefix(&*batch).is_some_and(|rest| rest.starts_with(STAND_IN));
         (!is_reserved && self.hrefs.insert(href.clone())).then_some(href)
     }
 
@@ -108,7 +109,7 @@ impl Responses {
             Ok(response) => {
                 for name in self.cx.reported(response.headers()) {
                     for value in response.headers().get_all(name) {
-                        xml.element("b:header", [("name", name.as_str())], &String::from_utf8_lossy(value.as_bytes()));
+                        xml.element("b:header", [("name", name.as_str())], &header_text(value));
                     }
                 }
                 if !response.body().is_empty() {
@@ -128,8 +129,7 @@ fn document(problem: &Problem) -> String {
 }
 
 fn body(response: &Response<Bytes>, xml: &mut Xml<'_>) {
-    let content_type =
-        response.headers().get(header::CONTENT_TYPE).map(|value| String::from_utf8_lossy(value.as_bytes()));
+    let content_type = response.headers().get(header::CONTENT_TYPE).map(header_text);
     let content_type = content_type.as_deref().map(|value| ("type", value));
     let text = match Content::of(response.headers()) {
         Content::Binary => None,
@@ -147,8 +147,11 @@ fn body(response: &Response<Bytes>, xml: &mut Xml<'_>) {
 /// Where a new or another resource is (§14.9).
 fn location(response: &Response<Bytes>) -> Option<String> {
     let tells = response.status() == StatusCode::CREATED || response.status().is_redirection();
-    let location = response.headers().get(header::LOCATION).filter(|_| tells)?;
-    Some(uri_reference(location.to_str().ok()?).into_owned())
+    let location = header_text(response.headers().get(header::LOCATION).filter(|_| tells)?);
+    // An href has no fragment (§8.3), and a reference relative to the target would be read as relative to the batch.
+    let location = location.split('#').next().unwrap_or_default();
+    let is_absolute = location.starts_with('/') || location.contains("://");
+    is_absolute.then(|| uri_reference(location).into_owned())
 }
 
 /// A sentence for people (§14.25): what the body of a failure says, if that is short.
@@ -159,7 +162,8 @@ fn description(response: &Response<Bytes>) -> Option<String> {
         Content::Json | Content::JsonBased => {
             let json: serde_json::Value = serde_json::from_str(body).ok()?;
             let candidates = ["/detail", "/title", "/message", "/error/message", "/error"];
-            candidates.into_iter().find_map(|pointer| json.pointer(pointer)?.as_str()).map(str::to_owned)
+            let mut texts = candidates.into_iter().filter_map(|pointer| json.pointer(pointer)?.as_str());
+            texts.find(|text| !text.is_empty()).map(str::to_owned)
         }
         Content::Text => Some(body.trim()).filter(|text| !text.is_empty() && text.len() <= SHORT).map(str::to_owned),
         Content::Binary => None,
@@ -168,12 +172,16 @@ fn description(response: &Response<Bytes>) -> Option<String> {
 
 /// Percent-encodes what a header or a path may hold, and a URI may not (RFC 3986 §2).
 fn uri_reference(text: &str) -> Cow<'_, str> {
-    let is_uri = |byte: &u8| matches!(byte, b'!' | b'#'..=b';' | b'=' | b'?'..=b'Z' | b'_' | b'a'..=b'z' | b'~');
-    if text.as_bytes().iter().all(is_uri) {
+    let bytes = text.as_bytes();
+    let is_uri = |at: usize| match bytes[at] {
+        b'%' => bytes.get(at + 1..at + 3).is_some_and(|digits| digits.iter().all(u8::is_ascii_hexdigit)),
+        byte => matches!(byte, b'!' | b'#'..=b';' | b'=' | b'?'..=b'Z' | b'_' | b'a'..=b'z' | b'~'),
+    };
+    if (0..bytes.len()).all(is_uri) {
         return Cow::Borrowed(text);
     }
-    let encode = |byte: &u8| if is_uri(byte) { char::from(*byte).to_string() } else { format!("%{byte:02X}") };
-    text.as_bytes().iter().map(encode).collect()
+    let encode = |at| if is_uri(at) { char::from(bytes[at]).to_string() } else { format!("%{:02X}", bytes[at]) };
+    (0..bytes.len()).map(encode).collect()
 }
 
 /// Whether XML 1.0 has a place for this character (§2.2 there), even as a reference.

@@ -14,24 +14,48 @@ use crate::{
 };
 
 /// Reads the document in one pass. The operations' targets and bodies are slices of `source`.
+///
+/// An operation that can't be taken apart must not cost its siblings their outcomes, so then all is read once more,
+/// with care. That is for rare faults: it takes twice as long.
 pub(super) fn decode(cx: DecodeContext<'_>, source: &Bytes) -> Result<Batch, Rejection> {
     // Once for all: what follows borrows its strings from this.
     let text = std::str::from_utf8(source).map_err(|_| Rejection::malformed("the batch is not UTF-8"))?;
+    let read = match read(cx, source, text, Pace::Straight) {
+        Err(Fault::Unreadable(_)) => read(cx, source, text, Pace::Careful),
+        read => read,
+    };
+    match read {
+        Ok(builder) => builder.finish(),
+        Err(Fault::Refused(rejection)) => Err(rejection),
+        Err(Fault::Unreadable(error)) => Err(Rejection::malformed(format!("the batch is not valid: {error}"))),
+    }
+}
+
+fn read<'a>(cx: DecodeContext<'a>, source: &'a Bytes, text: &'a str, pace: Pace) -> Result<BatchBuilder<'a>, Fault> {
     let mut rejection = None;
     let mut json = serde_json::Deserializer::from_str(text);
-    let read = Container { cx, source, rejection: &mut rejection }
-        .deserialize(&mut json)
-        .and_then(|builder| json.end().map(|()| builder));
-    match (read, rejection) {
-        (_, Some(rejection)) => Err(rejection),
-        (Ok(builder), None) => builder.finish(),
-        (Err(error), None) => Err(Rejection::malformed(format!("the batch is not valid: {error}"))),
-    }
+    let container = Container { cx, source, pace, rejection: &mut rejection };
+    let builder = container.deserialize(&mut json).and_then(|builder| json.end().map(|()| builder));
+    builder.map_err(|error| rejection.map_or(Fault::Unreadable(error), Fault::Refused))
+}
+
+enum Fault {
+    Refused(Rejection),
+    Unreadable(serde_json::Error),
+}
+
+#[derive(Clone, Copy)]
+enum Pace {
+    /// Each operation is taken apart where it stands.
+    Straight,
+    /// First the end of each operation is found, so that whatever is in it can be wrong.
+    Careful,
 }
 
 struct Container<'a, 'r> {
     cx: DecodeContext<'a>,
     source: &'a Bytes,
+    pace: Pace,
     /// Serde's errors are text; one of ours waits here while theirs goes up.
     rejection: &'r mut Option<Rejection>,
 }
@@ -104,10 +128,20 @@ impl<'a> Container<'a, '_> {
         list: &mut A,
     ) -> Result<BatchBuilder<'a>, A::Error> {
         let mut batch = self.cx.batch(pointer);
-        while let Some(operation) = list.next_element::<Operation<'de>>()? {
+        while let Some(operation) = self.next(list)? {
             batch.push(operation.draft(self.cx, self.source)).map_err(|rejection| self.reject(rejection))?;
         }
         Ok(batch)
+    }
+
+    fn next<'de, A: SeqAccess<'de>>(&self, list: &mut A) -> Result<Option<Operation<'de>>, A::Error> {
+        match self.pace {
+            Pace::Straight => list.next_element(),
+            Pace::Careful => {
+                let raw: Option<&RawValue> = list.next_element()?;
+                Ok(raw.map(|raw| serde_json::from_str(raw.get()).unwrap_or_else(|_| Operation::unreadable(raw))))
+            }
+        }
     }
 }
 

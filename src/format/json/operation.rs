@@ -4,15 +4,15 @@ use std::{borrow::Cow, collections::HashSet, fmt};
 
 use base64::{Engine, alphabet, engine};
 use bytes::Bytes;
-use http::{HeaderValue, StatusCode};
-use serde::de::{Deserialize, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use http::{HeaderValue, StatusCode, header::CONTENT_TYPE};
+use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
 use super::value::{self, Name};
 use crate::{
     draft::{DecodeContext, Draft},
     media_type::Content,
-    problem::Problem,
+    problem::{Problem, token},
 };
 
 /// The members of an operation as they were written; what each must be is decided later, for a fault in one operation
@@ -43,6 +43,16 @@ impl<'a> Operation<'a> {
         })
     }
 
+    /// One that could not even be taken apart.
+    pub(super) fn unreadable(raw: &RawValue) -> Self {
+        let detail = if raw.get().starts_with('{') {
+            "the operation has a member that can't be read"
+        } else {
+            "an operation must be an object"
+        };
+        Self { fault: Some(Box::new(Problem::bad_request(detail))), ..Self::default() }
+    }
+
     fn refuse(&mut self, problem: Problem) {
         self.fault.get_or_insert_with(|| Box::new(problem));
     }
@@ -62,15 +72,18 @@ impl<'a> Operation<'a> {
                 None => draft.refuse(Problem::bad_request("`method` must be a string").at("/method")),
             }
         }
-        match (present(self.path), present(self.url)) {
+        let target = match (present(self.path), present(self.url)) {
             (Some(_), Some(_)) => {
                 draft.refuse(Problem::bad_request("`path` and `url` are the same: give only one").at("/url"));
+                None
             }
-            (Some(target), None) | (None, Some(target)) => match value::string(target) {
-                Some(target) => draft.target(shared(source, target)),
-                None => draft.refuse(Problem::bad_request("`path` must be a string").at("/path")),
-            },
-            (None, None) => {}
+            (path, url) => path.map(|path| (path, "/path")).or(url.map(|url| (url, "/url"))),
+        };
+        if let Some((target, pointer)) = target {
+            match value::string(target) {
+                Some(target) => draft.target(shared(source, target), pointer),
+                None => draft.refuse(Problem::bad_request("the target must be a string").at(pointer)),
+            }
         }
         // Only now, so that the outcome of a faulty operation has its name, method and target if it can.
         if let Some(fault) = self.fault {
@@ -81,10 +94,8 @@ impl<'a> Operation<'a> {
                 draft.refuse(problem);
             }
         }
-        if let Some(body) = present(self.body) {
-            if let Err(problem) = set_body(&mut draft, cx, source, body, present(self.encoding)) {
-                draft.refuse(problem);
-            }
+        if let Err(problem) = set_body(&mut draft, cx, source, present(self.body), present(self.encoding)) {
+            draft.refuse(problem);
         }
         draft
     }
@@ -107,24 +118,28 @@ fn set_body(
     draft: &mut Draft<'_>,
     cx: DecodeContext<'_>,
     source: &Bytes,
-    body: &RawValue,
+    body: Option<&RawValue>,
     encoding: Option<&RawValue>,
 ) -> Result<(), Problem> {
-    match encoding.map(value::string) {
-        Some(Some(encoding)) if encoding == "base64" => {
-            let text = value::string(body)
-                .ok_or_else(|| Problem::bad_request("with `encoding`, `body` must be a string").at("/body"))?;
-            let bytes = BASE64
-                .decode(text.as_bytes())
-                .map_err(|_| Problem::bad_request("`body` is not base64 (RFC 4648 §4)").at("/body"))?;
-            draft.body(bytes.into(), None);
-            return Ok(());
-        }
+    let is_base64 = match encoding.map(value::string) {
+        Some(Some(encoding)) if encoding == "base64" => true,
         Some(_) => return Err(Problem::bad_request("`encoding` can only be `base64`").at("/encoding")),
-        None => {}
+        None => false,
+    };
+    let Some(body) = body else { return Ok(()) };
+    if is_base64 {
+        let text = value::string(body)
+            .ok_or_else(|| Problem::bad_request("with `encoding`, `body` must be a string").at("/body"))?;
+        let bytes = BASE64
+            .decode(text.as_bytes())
+            .map_err(|_| Problem::bad_request("`body` is not base64 (RFC 4648 §4)").at("/body"))?;
+        draft.body(bytes.into(), None);
+        return Ok(());
     }
-    let content_type = draft.headers().get(http::header::CONTENT_TYPE);
-    if content_type.is_some() && !Content::of(draft.headers()).is_json() && body.get().starts_with('"') {
+    if draft.headers().contains_key(CONTENT_TYPE)
+        && !Content::of(draft.headers()).is_json()
+        && body.get().starts_with('"')
+    {
         let text = value::string(body)
             .ok_or_else(|| Problem::bad_request("`body` is not Unicode text: it has a lone surrogate").at("/body"))?;
         draft.body(shared(source, text), None);
@@ -155,9 +170,8 @@ fn set_headers(draft: &mut Draft<'_>, headers: &RawValue) -> Result<(), Problem>
     let mut names = HashSet::new();
     for (name, value) in members.0 {
         if !names.insert(name.to_ascii_lowercase()) {
-            return Err(
-                Problem::bad_request(format!("`{name}` stands twice in `headers`: use an array")).at("/headers")
-            );
+            let detail = format!("`{name}` stands twice in `headers`: use an array");
+            return Err(Problem::bad_request(detail).at(format!("/headers/{}", token(&name))));
         }
         let Some(value) = present(Some(value)) else { continue };
         if let Some(value) = value::string(value) {
@@ -170,7 +184,7 @@ fn set_headers(draft: &mut Draft<'_>, headers: &RawValue) -> Result<(), Problem>
         };
         let Some(values) = values else {
             let detail = format!("the value of `{name}` must be a string or an array of strings");
-            return Err(Problem::bad_request(detail).at("/headers"));
+            return Err(Problem::bad_request(detail).at(format!("/headers/{}", token(&name))));
         };
         for value in values {
             draft.header(&name, value.as_bytes());
@@ -208,13 +222,12 @@ impl<'de> Deserialize<'de> for Members<'de> {
 
 impl<'de> Deserialize<'de> for Operation<'de> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(OperationVisitor)
+        deserializer.deserialize_map(OperationVisitor)
     }
 }
 
 struct OperationVisitor;
 
-/// Any value will do: one that is no object becomes an operation that is refused.
 impl<'de> Visitor<'de> for OperationVisitor {
     type Value = Operation<'de>;
 
@@ -239,45 +252,11 @@ impl<'de> Visitor<'de> for OperationVisitor {
             };
             if twice {
                 let detail = format!("the member `{name}` stands there twice");
-                operation.refuse(Problem::bad_request(detail));
+                operation.refuse(Problem::bad_request(detail).at(format!("/{}", token(&name))));
             }
         }
         Ok(operation)
     }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Self::Value, A::Error> {
-        while list.next_element::<IgnoredAny>()?.is_some() {}
-        not_an_object()
-    }
-
-    fn visit_bool<E: Error>(self, _: bool) -> Result<Self::Value, E> {
-        not_an_object()
-    }
-
-    fn visit_i64<E: Error>(self, _: i64) -> Result<Self::Value, E> {
-        not_an_object()
-    }
-
-    fn visit_u64<E: Error>(self, _: u64) -> Result<Self::Value, E> {
-        not_an_object()
-    }
-
-    fn visit_f64<E: Error>(self, _: f64) -> Result<Self::Value, E> {
-        not_an_object()
-    }
-
-    fn visit_str<E: Error>(self, _: &str) -> Result<Self::Value, E> {
-        not_an_object()
-    }
-
-    fn visit_unit<E: Error>(self) -> Result<Self::Value, E> {
-        not_an_object()
-    }
-}
-
-fn not_an_object<'de, E>() -> Result<Operation<'de>, E> {
-    let problem = Problem::bad_request("an operation must be an object");
-    Ok(Operation { fault: Some(Box::new(problem)), ..Operation::default() })
 }
 
 /// Their meaning is the sender's safety: passing over them would carry out what must not be.

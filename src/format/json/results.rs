@@ -1,5 +1,7 @@
 //! Writes the outcomes as a list of results, with a summary.
 
+use std::borrow::Cow;
+
 use base64::{Engine, engine::general_purpose::STANDARD};
 use bytes::Bytes;
 use http::{HeaderValue, Response, header};
@@ -8,7 +10,7 @@ use serde::Serialize;
 use super::check::is_embeddable;
 use crate::{
     batch::Outcome,
-    format::{EncodeContext, Encoder},
+    format::{EncodeContext, Encoder, header_text},
     media_type::Content,
     problem::reason,
 };
@@ -36,7 +38,7 @@ impl Results {
             opening = b",";
             write(out, name.as_str());
             out.push(b':');
-            write_values(out, response.headers().get_all(name).iter().map(text));
+            write_values(out, response.headers().get_all(name).iter().map(header_text));
         }
         if opening == b"," {
             out.push(b'}');
@@ -139,18 +141,9 @@ fn write(out: &mut Vec<u8>, value: &(impl Serialize + ?Sized)) {
     serde_json::to_writer(out, value).expect("a Vec takes all that is written, and no map with odd keys is");
 }
 
-fn write_values(out: &mut Vec<u8>, mut values: impl Iterator<Item = String>) {
+fn write_values<'a>(out: &mut Vec<u8>, mut values: impl Iterator<Item = Cow<'a, str>>) {
     match (values.next(), values.next()) {
         (Some(only), None) => write(out, &only),
         (first, second) => write(out, &first.into_iter().chain(second).chain(values).collect::<Vec<_>>()),
-    }
-}
-
-/// A header's value as text. What is not UTF-8 is read as Latin-1, so that no byte gets lost (RFC 9110 §5.5).
-fn text(value: &HeaderValue) -> String {
-    let bytes = value.as_bytes();
-    match std::str::from_utf8(bytes) {
-        Ok(text) => text.to_owned(),
-        Err(_) => bytes.iter().map(|&byte| char::from(byte)).collect(),
     }
 }
