@@ -5,6 +5,7 @@
 
 use std::{
     fmt::{Debug, Display},
+    net::SocketAddr,
     ops::Index,
     time::Duration,
 };
@@ -14,7 +15,7 @@ use http::{HeaderMap, Request, Response, StatusCode};
 use http_body_util::BodyExt;
 use serde_json::{Value, json};
 use tokio::sync::{mpsc, oneshot};
-use tower::{BoxError, Service, ServiceExt, service_fn, util::BoxCloneService};
+use tower::{BoxError, Service, ServiceExt, service_fn, util::BoxCloneSyncService};
 use tower_multistatus::RequestBody;
 
 /// One body for all: axum's takes any other one in.
@@ -121,21 +122,30 @@ impl Index<usize> for Answer {
     }
 }
 
-/// The output of a future that must not wait forever. To be used on a paused clock, which makes of a deadlock a failure
-/// at once.
+/// The output of a future that must not wait forever. It has more time than any batch, which on a paused clock is no
+/// time at all.
 pub(crate) async fn soon<F: Future>(future: F) -> F::Output {
-    tokio::time::timeout(Duration::from_secs(3600), future).await.expect("it waits forever")
+    tokio::time::timeout(Duration::from_secs(120), future).await.expect("it waits forever")
+}
+
+/// Serves this on a port of its own, for as long as the test lasts.
+pub(crate) async fn serve(app: axum::Router) -> SocketAddr {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let app = app.into_make_service_with_connect_info::<SocketAddr>();
+    tokio::spawn(axum::serve(listener, app).into_future());
+    address
 }
 
 /// An inner service whose calls the test answers.
-pub(crate) fn by_hand() -> (BoxCloneService<SubRequest, Response<Body>, BoxError>, Calls) {
+pub(crate) fn by_hand() -> (BoxCloneSyncService<SubRequest, Response<Body>, BoxError>, Calls) {
     let (begin, begun) = mpsc::unbounded_channel();
     let service = service_fn(move |request: SubRequest| {
         let (answer, answered) = oneshot::channel();
         begin.send(Call { request, answer }).unwrap();
         async move { answered.await.unwrap_or_else(|_| Err("the test let it fall".into())) }
     });
-    (BoxCloneService::new(service), Calls { begun })
+    (BoxCloneSyncService::new(service), Calls { begun })
 }
 
 /// The calls of [`by_hand`], as they come.
@@ -147,7 +157,12 @@ pub(crate) struct Calls {
 impl Calls {
     /// The next one that begins.
     pub(crate) async fn next(&mut self) -> Call {
-        soon(self.begun.recv()).await.unwrap()
+        self.next_or_end().await.unwrap()
+    }
+
+    /// The next one that begins; `None` once the service is gone, with all that could have called it.
+    pub(crate) async fn next_or_end(&mut self) -> Option<Call> {
+        soon(self.begun.recv()).await
     }
 
     /// Those that have begun since the last time.
@@ -175,5 +190,10 @@ impl Call {
     /// Whether the operation was dropped.
     pub(crate) fn is_dropped(&self) -> bool {
         self.answer.is_closed()
+    }
+
+    /// Waits until the operation is dropped.
+    pub(crate) async fn dropped(mut self) {
+        soon(self.answer.closed()).await;
     }
 }
