@@ -16,10 +16,10 @@ use std::{
 };
 
 use common::{Answer, Body, SubRequest, by_hand, gets, post, request, soon};
-use http::Response;
+use http::{Response, StatusCode};
 use serde_json::{Value, json};
 use tokio::{sync::oneshot, task::yield_now, time::sleep};
-use tokio_test::{assert_pending, task};
+use tokio_test::{assert_pending, assert_ready_ok, task};
 use tower::{Layer, ServiceExt, service_fn};
 use tower_multistatus::{BatchLayer, Order};
 
@@ -64,6 +64,12 @@ async fn beside(layer: BatchLayer, operations: Value) -> (Answer, usize, usize) 
     neighbour.abort();
     timer.abort();
     (answer, turns.load(Relaxed), ticks.load(Relaxed))
+}
+
+#[test]
+fn a_batch_that_never_waits_needs_no_runtime() {
+    let mut batch = task::spawn(roomy().layer(service_fn(at_once)).oneshot(request(gets(TURN - 1))));
+    assert_eq!(assert_ready_ok!(batch.poll()).status(), StatusCode::MULTI_STATUS);
 }
 
 #[tokio::test]

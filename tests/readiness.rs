@@ -408,6 +408,15 @@ async fn the_batchs_time_runs_from_the_call() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn times_may_be_longer_than_any_clock_goes() {
+    let slow = Slow::default();
+    let answer = soon(post(BatchLayer::new().operation_timeout(Duration::MAX).layer(slow.clone()), gets(1))).await;
+    assert_eq!(answer.statuses(), [200]);
+    let answer = soon(post(BatchLayer::new().batch_timeout(Duration::MAX).layer(slow), gets(1))).await;
+    assert_eq!(answer.statuses(), [200]);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_batch_that_is_still_being_read_when_its_time_ends_is_408() {
     let (mut sender, batch) = trickling();
     let (inner, mut calls) = by_hand();

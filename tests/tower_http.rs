@@ -185,6 +185,7 @@ async fn cors_inside_sees_the_preflight_and_each_operation() {
 }
 
 #[tokio::test]
+#[allow(clippy::result_large_err, reason = "the signature of a check is tower-http's")]
 async fn a_bearer_token_is_checked_for_each_operation() {
     let checked = Count::default();
     let counted = checked.clone();
