@@ -28,6 +28,8 @@ pub(crate) struct Slot {
 pub(crate) enum State {
     /// Checked; what stands here is exactly what will be sent.
     Ready(Message),
+    /// Faulty; this will be its outcome when its turn comes.
+    Refused(Box<Problem>),
     /// Handed to the inner service.
     Running(Watch),
     /// Answered, or refused at some stage: here all ends.
@@ -56,15 +58,16 @@ pub(crate) struct Message {
 pub(crate) type Verdict = Result<Response<Bytes>, Box<Problem>>;
 
 impl Slot {
-    /// Gives this slot its outcome, unless it has one, and gives back what watched it.
+    /// Gives this slot its outcome, and gives back what watched it. One that was refused keeps to that.
     pub(crate) fn end(&mut self, verdict: Verdict) -> Watch {
-        let watch = match &mut self.state {
-            State::Ready(_) => Watch::default(),
-            State::Running(watch) => mem::take(watch),
-            State::Done(_) | State::Written => return Watch::default(),
-        };
-        self.state = State::Done(verdict);
-        watch
+        match mem::replace(&mut self.state, State::Done(verdict)) {
+            State::Running(watch) => watch,
+            State::Refused(problem) => {
+                self.state = State::Done(Err(problem));
+                Watch::default()
+            }
+            State::Ready(_) | State::Done(_) | State::Written => Watch::default(),
+        }
     }
 
     pub(crate) fn is_done(&self) -> bool {
@@ -75,7 +78,7 @@ impl Slot {
     pub(crate) fn outcome(&self, index: usize) -> Option<Outcome<'_>> {
         match &self.state {
             State::Done(verdict) => Some(Outcome { index, label: &self.label, verdict }),
-            State::Ready(_) | State::Running(_) | State::Written => None,
+            _ => None,
         }
     }
 

@@ -20,7 +20,7 @@ use crate::{
     inherit::Inheritance,
     plan::{Kind, Plan, Step},
     problem::Problem,
-    timer::Timer,
+    timer::{Timer, after},
     watch::Watch,
 };
 
@@ -72,7 +72,10 @@ where
         send: S,
     ) -> Self {
         let slots = batch.slots;
-        let kinds = slots.iter().map(|slot| if slot.is_done() { Kind::Refused } else { Kind::of(&slot.label.method) });
+        let kinds = slots.iter().map(|slot| match slot.state {
+            State::Ready(_) => Kind::of(&slot.label.method),
+            _ => Kind::Refused,
+        });
         Self {
             plan: Plan::new(config.order, config.limits.concurrency, config.stop_on_failure, kinds.collect()),
             config,
@@ -166,7 +169,7 @@ where
             self.place.set(None);
         } else {
             let place = mem::replace(&mut self.place, Box::pin(None));
-            let deadline = Instant::now() + self.config.limits.operation_timeout;
+            let deadline = after(self.config.limits.operation_timeout);
             self.next_deadline = self.next_deadline.min(deadline);
             self.running.push(Running { index, deadline, place, waker: None });
         }
@@ -217,7 +220,7 @@ where
     /// Ends the first slot from this one on that hasn't ended yet.
     fn end_overdue(&mut self, from: usize) -> Option<usize> {
         let index = (from..self.slots.len())
-            .find(|&index| matches!(self.slots[index].state, State::Ready(_) | State::Running(_)))?;
+            .find(|&index| !matches!(self.slots[index].state, State::Done(_) | State::Written))?;
         let begun = matches!(self.slots[index].state, State::Running(_));
         self.overdue = Some(index + 1);
         self.end(index, Err(Box::new(if begun { timed_out() } else { not_begun() })));

@@ -103,7 +103,7 @@ impl BatchBuilder<'_> {
             None => Slot { label: draft.label, state: State::Ready(draft.message) },
             Some(mut problem) => {
                 problem.within(&format!("{}/{index}", self.pointer));
-                Slot { label: draft.label, state: State::Done(Err(problem)) }
+                Slot { label: draft.label, state: State::Refused(problem) }
             }
         });
         Ok(())

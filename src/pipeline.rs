@@ -23,7 +23,7 @@ use crate::{
     send::{Means, send},
     service::Inner,
     spawn,
-    timer::Timer,
+    timer::{Timer, after},
     watch::{self, Watch},
 };
 
@@ -38,7 +38,7 @@ where
     S: Inner<B>,
     B: Body<Data = Bytes, Error: Into<BoxError>> + Send + 'static,
 {
-    let deadline = Instant::now() + config.limits.batch_timeout;
+    let deadline = after(config.limits.batch_timeout);
     Watch::batch(request.uri().path()).over(async move {
         let answered = match guard(&request, misplaced) {
             Ok(()) => run(inner, request, Arc::clone(&config), deadline).await,

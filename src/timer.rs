@@ -1,6 +1,7 @@
 use std::{
     pin::Pin,
     task::{Context, Poll},
+    time::Duration,
 };
 
 use tokio::time::{Instant, Sleep, sleep_until};
@@ -21,4 +22,10 @@ impl Timer {
         }
         sleep.as_mut().poll(cx)
     }
+}
+
+/// The time that far from now; where no clock goes so far, thirty years, which nobody will wait for.
+pub(crate) fn after(timeout: Duration) -> Instant {
+    let now = Instant::now();
+    now.checked_add(timeout).unwrap_or_else(|| now + Duration::from_secs(30 * 365 * 24 * 60 * 60))
 }
