@@ -12,7 +12,7 @@ use std::{
     time::Duration,
 };
 
-use axum::{Router, routing::get};
+use axum::{Router, response::Redirect, routing::get};
 use common::{Answer, Body, get as plain, gets, post, request, request_with, send, soon};
 use futures_util::stream;
 use http::{HeaderName, Request, Response, StatusCode, header};
@@ -23,6 +23,7 @@ use tower_http::{
     compression::CompressionLayer,
     cors::CorsLayer,
     decompression::{DecompressionLayer, RequestDecompressionLayer},
+    follow_redirect::FollowRedirectLayer,
     limit::RequestBodyLimitLayer,
     normalize_path::NormalizePathLayer,
     request_id::{MakeRequestUuid, PropagateRequestIdLayer, SetRequestIdLayer},
@@ -212,6 +213,33 @@ async fn a_bearer_token_is_checked_for_each_operation() {
     assert_eq!(answer.statuses(), [200, 400]);
     let allowing = BatchLayer::new().allow_header(header::AUTHORIZATION);
     assert_eq!(send(service(allowing), batch(operations)).await.statuses(), [200, 401]);
+}
+
+/// Those layers outside that may have to answer by themselves need a body that can be empty.
+#[tokio::test(start_paused = true)]
+async fn layers_outside_of_the_bare_service() {
+    let api = api().route("/0", get(std::future::pending::<()>));
+    let bare = ServiceBuilder::new().layer(BatchLayer::new()).service(api);
+    let cors = ServiceBuilder::new().layer(CorsLayer::permissive()).service(bare.clone());
+    assert_eq!(send(cors, preflight()).await.headers["access-control-allow-origin"], "*");
+    let timeout = TimeoutLayer::with_status_code(StatusCode::REQUEST_TIMEOUT, Duration::from_secs(1));
+    let timeout = ServiceBuilder::new().layer(timeout).service(bare.clone());
+    assert_eq!(soon(post(timeout, gets(1))).await.status, StatusCode::REQUEST_TIMEOUT);
+    let accept = ValidateRequestHeaderLayer::accept("application/json");
+    let accept = ServiceBuilder::new().layer(accept).service(bare);
+    let answer = send(accept, header(request(gets(1)), header::ACCEPT, "image/png")).await;
+    assert_eq!(answer.status, StatusCode::NOT_ACCEPTABLE);
+}
+
+/// Over a client, an operation is redirected as the client's own requests are.
+#[tokio::test]
+async fn redirects_are_followed_inside() {
+    let upstream =
+        Router::new().route("/old", get(async || Redirect::permanent("/new"))).route("/new", get(async || "found"));
+    let stack = ServiceBuilder::new().layer(BatchLayer::new()).layer(FollowRedirectLayer::new());
+    let mut batch = request(json!([{"path": "/old"}]));
+    *batch.uri_mut() = "http://api.example.com/batch".parse().unwrap();
+    assert_eq!(send(stack.service(upstream), batch).await.data(), ["found"]);
 }
 
 #[tokio::test]
