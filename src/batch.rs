@@ -58,16 +58,14 @@ pub(crate) struct Message {
 pub(crate) type Verdict = Result<Response<Bytes>, Box<Problem>>;
 
 impl Slot {
-    /// Gives this slot its outcome, and gives back what watched it. One that was refused keeps to that.
-    pub(crate) fn end(&mut self, verdict: Verdict) -> Watch {
+    /// Gives this slot its outcome, and gives back what watched it if it ran. One that was refused keeps to that.
+    pub(crate) fn end(&mut self, verdict: Verdict) -> Option<Watch> {
         match mem::replace(&mut self.state, State::Done(verdict)) {
-            State::Running(watch) => watch,
-            State::Refused(problem) => {
-                self.state = State::Done(Err(problem));
-                Watch::default()
-            }
-            State::Ready(_) | State::Done(_) | State::Written => Watch::default(),
+            State::Running(watch) => return Some(watch),
+            State::Refused(problem) => self.state = State::Done(Err(problem)),
+            State::Ready(_) | State::Done(_) | State::Written => {}
         }
+        None
     }
 
     pub(crate) fn is_done(&self) -> bool {

@@ -31,6 +31,20 @@ pin_project! {
     }
 }
 
+/// Empty. Some layers make a body of their own and need this.
+impl<B> Default for RequestBody<B> {
+    fn default() -> Self {
+        Self::operation(None)
+    }
+}
+
+/// Empty. Some layers make a body of their own and need this.
+impl<R> Default for ResponseBody<R> {
+    fn default() -> Self {
+        Self::multistatus(Bytes::new())
+    }
+}
+
 impl<B> RequestBody<B> {
     pub(crate) fn untouched(body: B) -> Self {
         Self { inner: Either::Left(body) }

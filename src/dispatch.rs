@@ -3,6 +3,7 @@
 use std::{
     future::poll_fn,
     mem,
+    panic::{AssertUnwindSafe, catch_unwind},
     pin::Pin,
     sync::Arc,
     task::{Context, Poll, Waker, ready},
@@ -21,7 +22,7 @@ use crate::{
     plan::{Kind, Plan, Step},
     problem::Problem,
     timer::{Timer, after},
-    watch::Watch,
+    watch::{self, Watch},
 };
 
 /// After this many outcomes in one poll the executor gets its turn: a batch whose operations are all ready at once
@@ -193,7 +194,7 @@ where
         let slot = &mut self.slots[index];
         let watch = slot.end(verdict);
         let Some(outcome) = slot.outcome(index) else { return false };
-        let elapsed = watch.stop(outcome.status());
+        let elapsed = watch.unwrap_or_else(|| Watch::start(false, index, &slot.label)).stop(outcome.status());
         if let Some(on_outcome) = &self.config.on_outcome {
             on_outcome(&BatchContext::new(index, slot.label.id.clone(), Some(total)), outcome.status(), elapsed);
         }
@@ -202,18 +203,21 @@ where
 
     /// Drops what has had its time. Where that is the whole batch's, all that is left is overdue.
     fn expire(&mut self, now: Instant) {
-        if now >= self.batch_deadline {
-            self.running.clear();
-            self.overdue = Some(0);
+        if now < self.next_deadline || self.overdue.is_some() {
             return;
         }
+        let is_over = now >= self.batch_deadline;
         self.next_deadline = self.batch_deadline;
         for running in self.running.iter_mut() {
-            if running.deadline <= now {
+            if is_over || running.deadline <= now {
                 running.expire();
             } else {
                 self.next_deadline = self.next_deadline.min(running.deadline);
             }
+        }
+        if is_over {
+            self.running.clear();
+            self.overdue = Some(0);
         }
     }
 
@@ -239,7 +243,10 @@ struct Running<F> {
 
 impl<F> Running<F> {
     fn expire(&mut self) {
-        self.place.set(None);
+        // A panic on the way down is the service's, as one on the way up would be.
+        if catch_unwind(AssertUnwindSafe(|| self.place.set(None))).is_err() {
+            watch::cause("the inner service panicked", &"when its future was dropped");
+        }
         if let Some(waker) = self.waker.take() {
             waker.wake();
         }

@@ -89,6 +89,7 @@ pin_project! {
             #[pin]
             body: Whole<S::ResponseBody>,
         },
+        Ended,
     }
 }
 
@@ -113,9 +114,14 @@ where
 {
     type Output = Verdict;
 
-    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Verdict> {
-        // Nothing of this is looked at again after a panic: the outcome is there, and the future is dropped.
-        catch_unwind(AssertUnwindSafe(|| self.poll_verdict(cx))).unwrap_or_else(|_| {
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Verdict> {
+        let polled = catch_unwind(AssertUnwindSafe(|| self.as_mut().poll_verdict(cx)));
+        if matches!(polled, Ok(Poll::Pending)) {
+            return Poll::Pending;
+        }
+        // Nothing of the service is looked at again after a panic. It may panic once more on its way down.
+        let ended = catch_unwind(AssertUnwindSafe(|| self.project().state.set(State::Ended)));
+        polled.and_then(|verdict| ended.map(|()| verdict)).unwrap_or_else(|_| {
             watch::cause("the inner service panicked", &"see the panic's own message");
             Poll::Ready(Err(Box::new(failure(StatusCode::INTERNAL_SERVER_ERROR))))
         })
@@ -131,6 +137,7 @@ where
         let mut this = self.project();
         loop {
             match this.state.as_mut().project() {
+                StateProj::Ended => return Poll::Ready(Err(Box::new(failure(StatusCode::INTERNAL_SERVER_ERROR)))),
                 StateProj::Calling { call } => match ready!(call.poll(cx)) {
                     Ok(response) => {
                         let (head, body) = response.into_parts();

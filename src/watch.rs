@@ -7,8 +7,7 @@ use tokio::time::Instant;
 
 use crate::batch::Label;
 
-/// Follows a batch, or one operation from when it is sent until it has an outcome. The default one watches nothing, as
-/// is right for an operation that never ran.
+/// Follows a batch, or one operation from when it is sent until it has an outcome. The default one watches nothing.
 #[derive(Debug, Default)]
 pub(crate) struct Watch {
     began: Option<Instant>,
