@@ -22,7 +22,7 @@ pub(crate) struct Answer {
 
 impl Answer {
     pub(crate) fn begin(formats: &Formats<'_>, cx: EncodeContext) -> Self {
-        let (mut encoder, mut body) = (formats.encoder.begin(cx), Vec::new());
+        let (mut encoder, mut body) = (formats.encoder.begin(cx), Vec::with_capacity(1024));
         encoder.start(&mut body);
         Self { encoder, status: formats.encoder.status(), headers: HeaderMap::new(), body, written: 0 }
     }

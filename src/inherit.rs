@@ -39,6 +39,7 @@ impl Inheritance {
 
     /// The sub-request of one operation. Always HTTP/1.1: passed on by a client, an outer HTTP/2 would break
     /// upstreams that speak only HTTP/1.
+    #[inline]
     pub(crate) fn request(&self, label: &Label, message: Message, context: BatchContext) -> Request<Option<Bytes>> {
         let length = message.body.as_ref().map(Bytes::len);
         let mut request = Request::new(message.body);

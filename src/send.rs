@@ -97,6 +97,7 @@ pin_project! {
 ///
 /// The service is readied in the operation's own future: one that waits for its turn holds nothing that another one
 /// needs.
+#[inline]
 pub(crate) fn send<S, B>(service: S, request: Request<Option<Bytes>>, means: Arc<Means>) -> Send<S, B>
 where
     S: Inner<B>,

@@ -93,7 +93,7 @@ fn name(bytes: &[u8], at: usize) -> Option<usize> {
 }
 
 /// What is behind the opening quote, and the closing one.
-#[inline]
+#[inline(always)]
 fn string(bytes: &[u8], mut at: usize) -> Option<usize> {
     loop {
         at = plain(bytes, at);
@@ -155,7 +155,7 @@ fn digits(bytes: &[u8], at: usize) -> Option<usize> {
 }
 
 /// Passes over what is neither a quote, nor a backslash, nor a control character.
-#[inline]
+#[inline(always)]
 fn plain(bytes: &[u8], mut at: usize) -> usize {
     const EACH: u64 = u64::MAX / 255;
     // Eight bytes at a time: in a byte's highest bit stands whether something was borrowed from it, so the lowest such
