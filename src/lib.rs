@@ -1,45 +1,128 @@
-//! A Tower layer that gives any HTTP service a batch endpoint.
+//! A [Tower](tower) layer that gives any HTTP service a batch endpoint.
+//!
+//! A batch request is split into sub-requests, each goes through the wrapped service with all that this service has
+//! (auth, limits, tracing), and all outcomes come back in one 207 Multi-Status: as JSON, or as RFC 4918 XML.
+//!
+//! ```
+//! use axum::{Router, extract::Path, routing::get};
+//! use tower_multistatus::{BatchLayer, axum::RouterExt};
+//! # use http_body_util::BodyExt;
+//! # use tower::ServiceExt;
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let api = Router::new().route("/users/{id}", get(async |Path(id): Path<u32>| axum::Json(id)));
+//! let app = api.batch(BatchLayer::new());
+//!
+//! let batch = http::Request::post("/batch")
+//!     .header("content-type", "application/json")
+//!     .body(axum::body::Body::from(r#"{"operations":[{"path":"/users/17"},{"path":"/nowhere","id":"b"}]}"#))?;
+//! let response = app.oneshot(batch).await?;
+//! assert_eq!(response.status(), 207);
+//! assert_eq!(
+//!     response.into_body().collect().await?.to_bytes(),
+//!     concat!(
+//!         r#"{"results":[{"index":0,"status":200,"data":17},"#,
+//!         r#"{"index":1,"id":"b","status":404,"error":"Not Found"}],"#,
+//!         r#""summary":{"total":2,"succeeded":1,"failed":1}}"#,
+//!     )
+//! );
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # The way of a batch
+//!
+//! ```text
+//! Request ─ is it a batch? ─ no ──────────────► inner service, untouched, no allocation
+//!              │ yes
+//!              ▼
+//!  negotiate → read → decode → plan → dispatch → encode → 207
+//!   415/406    413    400      order   inner      in request order,
+//!              408    Batch            service    each outcome as soon
+//!                                      N times    as those before it
+//! ```
+//!
+//! What goes wrong before the plan is a [`Rejection`]: the whole batch is refused, nothing of it ran. From then on the
+//! answer is a 207, and whatever goes wrong (a refused operation, an error, a panic, a time-out, an answer that grows
+//! too large) is the outcome of one operation, beside the outcomes of its siblings: N operations in, N outcomes out.
+//!
+//! # What a batch means
+//!
+//! By default ([`Order::Fenced`]) what it would mean sent item by item: reads run side by side, and a write waits for
+//! all before it and holds all after it.
+//!
+//! Everything that protects the service belongs *inside* of the layer, where each operation passes it: authentication,
+//! rate limits, body limits. What stands outside sees one request.
+//!
+//! # What an operation is sent with
+//!
+//! An operation inherits the headers of the batch, but for those that are about the batch's own representation,
+//! framing or connection, or meant for it alone (`idempotency-key`, `signature`). It may itself set only `accept`,
+//! `accept-language`, `content-type`, `content-language`, `content-encoding`, `if-*`, `prefer`, `range` and
+//! `idempotency-key`. Any other refuses it ([`BatchLayer::allow_header`]), except a few that clients add out of habit
+//! and that are dropped. Its extensions are empty, but for a [`BatchContext`] and what
+//! [`BatchLayer::forward_extension`] names.
+//!
+//! # Runtime
+//!
+//! Time-outs need tokio's timer as soon as an operation is pending. Nothing is spawned unless `BatchLayer::spawn` says
+//! so: dropping the [`ResponseFuture`] drops what runs.
+//!
+//! # Features
+//!
+//! | feature | by default | adds |
+//! |---|---|---|
+//! | `xml` | yes | answers as RFC 4918 multistatus |
+//! | `axum` | | the module `axum`: `RouterExt::batch`, [`BatchContext`] as an extractor |
+//! | `spawn` | | `BatchLayer::spawn` |
+//! | `tracing` | | a span for each batch and each operation; the causes of failures as events |
 
 #![cfg_attr(docsrs, feature(doc_cfg))]
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
 // What a user meets.
+#[cfg(feature = "axum")]
+#[cfg_attr(docsrs, doc(cfg(feature = "axum")))]
+pub mod axum;
 mod config;
-mod context;
 mod layer;
 mod limits;
 mod problem;
 mod rejection;
 
 // The Tower side.
-#[cfg(feature = "axum")]
-#[cfg_attr(docsrs, doc(cfg(feature = "axum")))]
-pub mod axum;
 mod body;
 mod future;
 mod service;
 
-// The way of the data.
+// The way of a batch, and what its stages speak of.
+mod batch;
 mod pipeline;
 
+// negotiate
 mod media_type;
 mod negotiate;
 
-mod batch;
+// decode (and encode)
 mod draft;
 mod format;
 mod target;
 
-mod inherit;
+// plan
 mod plan;
 
+// dispatch
+mod context;
 mod dispatch;
 pub mod fault;
+mod inherit;
 mod send;
 mod spawn;
 mod timer;
 mod watch;
 
+// encode
 mod answer;
 
 pub use crate::{
