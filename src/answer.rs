@@ -1,8 +1,9 @@
 use bytes::Bytes;
-use http::{HeaderMap, HeaderValue, Response, StatusCode, header};
+use http::{HeaderValue, Response, StatusCode, header};
 
 use crate::{
     batch::{Slot, State},
+    cookies::Cookies,
     format::{EncodeContext, Encoder},
     negotiate::Formats,
 };
@@ -14,8 +15,7 @@ use crate::{
 pub(crate) struct Answer {
     encoder: Box<dyn Encoder>,
     status: StatusCode,
-    /// Cookies of operations are cookies of the answer.
-    headers: HeaderMap,
+    cookies: Cookies,
     body: Vec<u8>,
     written: usize,
 }
@@ -24,14 +24,14 @@ impl Answer {
     pub(crate) fn begin(formats: &Formats<'_>, cx: EncodeContext) -> Self {
         let (mut encoder, mut body) = (formats.encoder.begin(cx), Vec::with_capacity(1024));
         encoder.start(&mut body);
-        Self { encoder, status: formats.encoder.status(), headers: HeaderMap::new(), body, written: 0 }
+        Self { encoder, status: formats.encoder.status(), cookies: Cookies::default(), body, written: 0 }
     }
 
     /// Writes what can be written by now.
     pub(crate) fn write(&mut self, slots: &mut [Slot]) {
         while let Some(slot) = slots.get_mut(self.written).filter(|slot| slot.is_done()) {
             for cookie in slot.take_cookies() {
-                self.headers.append(header::SET_COOKIE, cookie);
+                self.cookies.set(cookie);
             }
             if let Some(outcome) = slot.outcome(self.written) {
                 self.encoder.outcome(outcome, &mut self.body);
@@ -45,7 +45,7 @@ impl Answer {
         self.encoder.finish(&mut self.body);
         let mut response = Response::new(self.body.into());
         *response.status_mut() = self.status;
-        *response.headers_mut() = self.headers;
+        *response.headers_mut() = self.cookies.into_headers();
         response.headers_mut().insert(header::CONTENT_TYPE, self.encoder.content_type());
         response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
         response

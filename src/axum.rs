@@ -41,11 +41,16 @@ use tower::{
 use crate::{BatchContext, BatchLayer, RequestBody, ResponseBody};
 
 /// Adds [`batch`](RouterExt::batch) to axum's `Router`.
-pub trait RouterExt: Sized {
+pub trait RouterExt: sealed::Sealed {
     /// Gives all that this router serves a batch endpoint. To be called last, when routes, state and layers are there.
     ///
     /// Operations see the `ConnectInfo<SocketAddr>` of the batch, if the server provides it.
     fn batch(self, layer: BatchLayer) -> Router;
+}
+
+mod sealed {
+    pub trait Sealed {}
+    impl Sealed for ::axum::Router {}
 }
 
 impl RouterExt for Router {

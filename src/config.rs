@@ -1,8 +1,7 @@
-use std::{fmt, sync::Arc, time::Duration};
+use std::{error::Error, fmt, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use http::{HeaderName, Method, Request, Response, StatusCode, header, uri::PathAndQuery};
-use tower::BoxError;
 
 use crate::{
     context::BatchContext,
@@ -40,7 +39,7 @@ pub(crate) struct Config {
 }
 
 pub(crate) type TargetPolicy = dyn Fn(&Method, &PathAndQuery) -> bool + Send + Sync;
-pub(crate) type ErrorStatus = dyn Fn(&BoxError) -> StatusCode + Send + Sync;
+pub(crate) type ErrorStatus = dyn Fn(&(dyn Error + 'static)) -> StatusCode + Send + Sync;
 pub(crate) type RenderRejection = dyn Fn(&Rejection) -> Response<Bytes> + Send + Sync;
 pub(crate) type OnOutcome = dyn Fn(&BatchContext, StatusCode, Duration) + Send + Sync;
 
@@ -77,6 +76,9 @@ impl Default for Config {
             operation_headers: Vec::new(),
             result_headers: vec![
                 header::CONTENT_TYPE,
+                // Without these two a body that is compressed, or a part, can't be told from a whole one.
+                header::CONTENT_ENCODING,
+                header::CONTENT_RANGE,
                 header::LOCATION,
                 header::ETAG,
                 header::LAST_MODIFIED,

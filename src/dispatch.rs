@@ -3,7 +3,6 @@
 use std::{
     future::poll_fn,
     mem,
-    panic::{AssertUnwindSafe, catch_unwind},
     pin::Pin,
     sync::Arc,
     task::{Context, Poll, Waker, ready},
@@ -22,12 +21,13 @@ use crate::{
     plan::{Kind, Plan, Step},
     problem::Problem,
     timer::{Timer, after},
+    unwind::caught,
     watch::{self, Watch},
 };
 
-/// After this many outcomes in one poll the executor gets its turn: a batch whose operations are all ready at once
-/// would otherwise hold a thread for as long as it lasts.
-const OUTCOMES_PER_POLL: usize = 32;
+/// After this many operations that begin or end in one poll the executor gets its turn: a batch whose operations are all
+/// ready at once would otherwise hold a thread for as long as it lasts.
+const STEPS_PER_POLL: usize = 32;
 
 /// The operations of one batch, on their way through the inner service.
 ///
@@ -55,7 +55,7 @@ type Place<F> = Pin<Box<Option<F>>>;
 /// What is left of the current poll.
 #[derive(Debug, Default)]
 struct Turn {
-    outcomes: usize,
+    steps: usize,
     /// The running operations have been looked at since the last time that the executor was given back.
     looked: bool,
 }
@@ -106,17 +106,15 @@ where
     fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<usize>> {
         let next = self.poll_turn(cx);
         match &next {
-            Poll::Ready(Some(_)) => self.turn.outcomes += 1,
+            Poll::Ready(Some(_)) => self.turn.steps += 1,
             Poll::Ready(None) | Poll::Pending => self.turn = Turn::default(),
         }
         next
     }
 
     fn poll_turn(&mut self, cx: &mut Context<'_>) -> Poll<Option<usize>> {
-        if self.turn.outcomes == OUTCOMES_PER_POLL {
-            self.expire(Instant::now());
-            cx.waker().wake_by_ref();
-            return Poll::Pending;
+        if self.turn.steps >= STEPS_PER_POLL {
+            return self.yield_now(cx);
         }
         // What runs already comes before what could be started: operations that are always ready must not keep it, or
         // its time-out, from being seen.
@@ -135,6 +133,10 @@ where
                     if let Poll::Ready(verdict) = self.start(index, cx) {
                         return Poll::Ready(Some(self.complete(index, verdict)));
                     }
+                    self.turn.steps += 1;
+                    if self.turn.steps >= STEPS_PER_POLL {
+                        return self.yield_now(cx);
+                    }
                 }
                 Step::Skip(index) => {
                     self.end(index, Err(Box::new(skipped())));
@@ -150,6 +152,12 @@ where
                 Step::Done => return Poll::Ready(None),
             }
         }
+    }
+
+    fn yield_now(&mut self, cx: &mut Context<'_>) -> Poll<Option<usize>> {
+        self.expire(Instant::now());
+        cx.waker().wake_by_ref();
+        Poll::Pending
     }
 
     /// Sends one operation. Most are ready at once, and never leave their place.
@@ -244,7 +252,7 @@ struct Running<F> {
 impl<F> Running<F> {
     fn expire(&mut self) {
         // A panic on the way down is the service's, as one on the way up would be.
-        if catch_unwind(AssertUnwindSafe(|| self.place.set(None))).is_err() {
+        if caught(|| self.place.set(None)).is_none() {
             watch::cause("the inner service panicked", &"when its future was dropped");
         }
         if let Some(waker) = self.waker.take() {

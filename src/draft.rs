@@ -3,13 +3,13 @@
 use std::{collections::HashSet, sync::Arc};
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header, request::Parts};
 
 use crate::{
     batch::{Batch, Label, Message, Slot, State},
     config::Config,
     inherit::{self, Class},
-    problem::{Problem, token},
+    problem::{Problem, step},
     rejection::Rejection,
     target,
 };
@@ -19,16 +19,18 @@ use crate::{
 #[derive(Clone, Copy, Debug)]
 pub struct DecodeContext<'a> {
     config: &'a Config,
-    authority: Option<&'a str>,
+    head: &'a Parts,
 }
 
 impl<'a> DecodeContext<'a> {
-    pub(crate) fn new(config: &'a Config, outer: &'a http::request::Parts) -> Self {
-        let authority = match outer.uri.authority() {
-            Some(authority) => Some(inherit::host_and_port(authority.as_str())),
-            None => outer.headers.get(header::HOST).and_then(|host| host.to_str().ok()),
-        };
-        Self { config, authority }
+    pub(crate) fn new(config: &'a Config, head: &'a Parts) -> Self {
+        Self { config, head }
+    }
+
+    /// The batch's request without its body: for parameters of its `Content-Type`, preferences and the like.
+    #[must_use]
+    pub fn head(&self) -> &'a Parts {
+        self.head
     }
 
     /// An empty batch, to be filled slot by slot. `pointer` is where the list stands in the document, as a JSON
@@ -45,6 +47,8 @@ impl<'a> DecodeContext<'a> {
             cx: *self,
             label: Label::default(),
             message: Message::default(),
+            target_pointer: "/path",
+            default_content_type: None,
             header_count: 0,
             header_bytes: 0,
             problem: None,
@@ -60,15 +64,29 @@ impl<'a> DecodeContext<'a> {
     /// Whether `authority` (`host` or `host:port`) is the one that the batch was sent to, or another one of the server's.
     #[must_use]
     pub fn is_own_authority(&self, authority: &str) -> bool {
+        let outer = match self.head.uri.authority() {
+            Some(authority) => Some(inherit::host_and_port(authority.as_str())),
+            None => self.head.headers.get(header::HOST).and_then(|host| host.to_str().ok()),
+        };
         let configured = self.config.authorities.iter().map(String::as_str);
-        configured
-            .chain(self.authority)
-            .any(|own| without_default_port(own).eq_ignore_ascii_case(without_default_port(authority)))
+        configured.chain(outer).any(|own| is_same_authority(own, authority))
     }
 }
 
-fn without_default_port(authority: &str) -> &str {
-    authority.strip_suffix(":80").or_else(|| authority.strip_suffix(":443")).unwrap_or(authority)
+/// Without regard to case, and to a default port that only one of them has.
+fn is_same_authority(one: &str, other: &str) -> bool {
+    let ((one, one_port), (other, other_port)) = (split_port(one), split_port(other));
+    let is_default = |port: Option<&str>| matches!(port, None | Some("80" | "443"));
+    let same_port = one_port == other_port
+        || (one_port.is_none() || other_port.is_none()) && is_default(one_port) && is_default(other_port);
+    same_port && one.eq_ignore_ascii_case(other)
+}
+
+fn split_port(authority: &str) -> (&str, Option<&str>) {
+    match authority.rsplit_once(':') {
+        Some((host, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => (host, Some(port)),
+        _ => (authority, None),
+    }
 }
 
 /// A batch in the making. See [`DecodeContext::batch`].
@@ -98,6 +116,9 @@ impl BatchBuilder<'_> {
                 return Err(problem.at(format!("{}/{index}/id", self.pointer)).into());
             }
         }
+        if let Some(content_type) = draft.default_content_type.take() {
+            draft.message.headers.entry(header::CONTENT_TYPE).or_insert(content_type);
+        }
         let problem = draft.problem.take().or_else(|| draft.judge().map(Box::new));
         self.slots.push(match problem {
             None => Slot { label: draft.label, state: State::Ready(draft.message) },
@@ -122,6 +143,9 @@ impl BatchBuilder<'_> {
     }
 }
 
+/// No registered method has half as many bytes.
+const LONGEST_METHOD: usize = 64;
+
 /// One operation in the making. Each part is checked as it is set; the first fault is kept and becomes the operation's
 /// outcome. See [`DecodeContext::operation`].
 #[derive(Debug)]
@@ -129,6 +153,9 @@ pub struct Draft<'a> {
     cx: DecodeContext<'a>,
     label: Label,
     message: Message,
+    /// Where the target stands in the operation.
+    target_pointer: &'static str,
+    default_content_type: Option<HeaderValue>,
     header_count: usize,
     header_bytes: usize,
     problem: Option<Box<Problem>>,
@@ -146,6 +173,9 @@ impl Draft<'_> {
 
     /// The method, in any case. GET where it isn't called.
     pub fn method(&mut self, method: &str) {
+        if method.len() > LONGEST_METHOD {
+            return self.refuse(Problem::bad_request("this is not an HTTP method").at("/method"));
+        }
         let parsed = if method.bytes().any(|byte| byte.is_ascii_lowercase()) {
             Method::from_bytes(method.to_ascii_uppercase().as_bytes())
         } else {
@@ -163,6 +193,7 @@ impl Draft<'_> {
     /// The target, in origin-form: a path that begins with `/`, and perhaps a query. `pointer` is where it stands in
     /// the operation, as a JSON Pointer.
     pub fn target(&mut self, target: Bytes, pointer: &'static str) {
+        self.target_pointer = pointer;
         match target::parse(target, self.cx.config.limits.target_bytes) {
             Ok(target) => self.label.target = Some(target),
             Err(why) => self.refuse(Problem::bad_request(why).at(pointer)),
@@ -171,8 +202,12 @@ impl Draft<'_> {
 
     /// A header. One that no operation may set refuses it; one without a meaning in a batch is passed over.
     pub fn header(&mut self, name: &str, value: &[u8]) {
+        // What is refused anyway may be long, and is no reason for work.
+        if self.problem.is_some() {
+            return;
+        }
         if let Err(why) = self.try_header(name, value) {
-            self.refuse(Problem::bad_request(why).at(format!("/headers/{}", token(name))));
+            self.refuse(Problem::bad_request(why).at(step("/headers", name)));
         }
     }
 
@@ -214,14 +249,16 @@ impl Draft<'_> {
         &self.message.headers
     }
 
-    /// The body, and what it is if no `content-type` header was set.
+    /// The body, and what it is if no `content-type` header is set, before or after.
     pub fn body(&mut self, body: Bytes, content_type: Option<HeaderValue>) {
         self.message.body = Some(body);
-        if let (Some(content_type), header::Entry::Vacant(vacant)) =
-            (content_type, self.message.headers.entry(header::CONTENT_TYPE))
-        {
-            vacant.insert(content_type);
-        }
+        self.default_content_type = content_type;
+    }
+
+    /// Whether it has a fault already, so that nothing more need be read of it.
+    #[must_use]
+    pub fn is_refused(&self) -> bool {
+        self.problem.is_some()
     }
 
     /// Refuses this operation, unless it has been refused before. A pointer is relative to the operation.
@@ -233,14 +270,15 @@ impl Draft<'_> {
     fn judge(&self) -> Option<Problem> {
         let (config, method) = (self.cx.config, &self.label.method);
         let Some(target) = &self.label.target else {
-            return Some(Problem::bad_request("the operation has no target").at("/path"));
+            return Some(Problem::bad_request("the operation has no target").at(self.target_pointer));
         };
         if *method == Method::POST && config.mount.names(target.path()) {
-            return Some(Problem::bad_request("a batch can't be an operation of a batch").at("/path"));
+            return Some(Problem::bad_request("a batch can't be an operation of a batch").at(self.target_pointer));
         }
         match &config.target_policy {
             Some(policy) if !policy(method, target) => {
-                Some(Problem::new(StatusCode::FORBIDDEN, "this target may not be used in a batch").at("/path"))
+                let problem = Problem::new(StatusCode::FORBIDDEN, "this target may not be used in a batch");
+                Some(problem.at(self.target_pointer))
             }
             _ => None,
         }

@@ -16,29 +16,29 @@ use tower::{BoxError, load_shed::error::Overloaded, timeout::error::Elapsed};
 ///
 /// ```
 /// use http::StatusCode;
-/// use tower::{BoxError, load_shed::error::Overloaded};
+/// use tower::load_shed::error::Overloaded;
 /// use tower_multistatus::fault;
 ///
-/// assert_eq!(fault::status(&Overloaded::new().into()), StatusCode::SERVICE_UNAVAILABLE);
-/// assert_eq!(fault::status(&BoxError::from("?")), StatusCode::INTERNAL_SERVER_ERROR);
-/// assert_eq!(fault::gateway(&BoxError::from("?")), StatusCode::BAD_GATEWAY);
+/// assert_eq!(fault::status(&Overloaded::new()), StatusCode::SERVICE_UNAVAILABLE);
+/// assert_eq!(fault::status(&std::fmt::Error), StatusCode::INTERNAL_SERVER_ERROR);
+/// assert_eq!(fault::gateway(&std::fmt::Error), StatusCode::BAD_GATEWAY);
 /// ```
 #[must_use]
-pub fn status(error: &BoxError) -> StatusCode {
-    known(error.as_ref()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
+pub fn status(error: &(dyn Error + 'static)) -> StatusCode {
+    known(error).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
 }
 
 /// 503 for an overload, 504 for a time-out, 502 for all else.
 #[must_use]
-pub fn gateway(error: &BoxError) -> StatusCode {
-    known(error.as_ref()).unwrap_or(StatusCode::BAD_GATEWAY)
+pub fn gateway(error: &(dyn Error + 'static)) -> StatusCode {
+    known(error).unwrap_or(StatusCode::BAD_GATEWAY)
 }
 
 fn known(error: &(dyn Error + 'static)) -> Option<StatusCode> {
     causes(error).find_map(|cause| {
         if cause.is::<Overloaded>() {
             Some(StatusCode::SERVICE_UNAVAILABLE)
-        } else if cause.is::<Elapsed>() {
+        } else if cause.is::<Elapsed>() || cause.is::<tokio::time::error::Elapsed>() {
             Some(StatusCode::GATEWAY_TIMEOUT)
         } else {
             None

@@ -60,9 +60,9 @@ pub trait Decode: Send + Sync + 'static {
         self.media_types().contains(&media_type)
     }
 
-    /// The media type of the answer where `Accept` leaves the choice; `application/json` unless overridden.
-    fn answer(&self) -> &'static str {
-        "application/json"
+    /// How to answer a batch that was read so; in `application/json`, if `Accept` allows it, unless overridden.
+    fn reply(&self) -> Reply {
+        Reply::Prefer("application/json")
     }
 
     /// Reads a batch from the whole body of a request.
@@ -71,6 +71,16 @@ pub trait Decode: Send + Sync + 'static {
     ///
     /// Where the document can't be read at all.
     fn decode(&self, cx: DecodeContext<'_>, body: Bytes) -> Result<Batch, Rejection>;
+}
+
+/// In which media type a batch is answered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Reply {
+    /// `Accept` decides; this one is taken where it leaves the choice.
+    Prefer(&'static str),
+    /// This one, whatever `Accept` says: for formats whose clients understand no other answer.
+    Always(&'static str),
 }
 
 /// Writes answers.
@@ -107,12 +117,12 @@ pub trait Encoder: Send {
 pub struct EncodeContext {
     config: Arc<Config>,
     media_type: &'static str,
-    batch_path: Bytes,
+    batch_path: Arc<str>,
 }
 
 impl EncodeContext {
     pub(crate) fn new(config: Arc<Config>, media_type: &'static str, batch_path: &str) -> Self {
-        Self { config, media_type, batch_path: Bytes::copy_from_slice(batch_path.as_bytes()) }
+        Self { config, media_type, batch_path: batch_path.into() }
     }
 
     /// Which of [`Encode::media_types`] the client wants.
@@ -124,7 +134,7 @@ impl EncodeContext {
     /// The path that the batch was sent to.
     #[must_use]
     pub fn batch_path(&self) -> &str {
-        std::str::from_utf8(&self.batch_path).expect("it was copied from a str")
+        &self.batch_path
     }
 
     /// The names of those of a response's headers that belong into the answer

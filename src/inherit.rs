@@ -1,5 +1,7 @@
 //! What a sub-request takes from the outer request, and what an operation may set itself.
 
+use std::collections::HashSet;
+
 use bytes::Bytes;
 use http::{
     Extensions, HeaderMap, HeaderName, HeaderValue, Request, Uri, Version,
@@ -68,9 +70,7 @@ impl Inheritance {
             own
         } else {
             let mut headers = self.headers.clone();
-            for name in own.keys() {
-                headers.remove(name);
-            }
+            // Replaces all values of a name that is there.
             headers.extend(own);
             headers
         };
@@ -95,28 +95,38 @@ fn with_room() -> Extensions {
 
 fn inherited_headers(outer: &Parts) -> HeaderMap {
     let mut headers = HeaderMap::new();
+    let options = connection_options(&outer.headers);
     for (name, value) in &outer.headers {
-        if is_inherited(name) && !is_connection_option(&outer.headers, name) {
+        if is_inherited(name) && (is_protected(name) || !options.contains(name.as_str())) {
             headers.append(name, value.clone());
         }
     }
-    // HTTP/2 has it in the URI; as HTTP/1.1 a sub-request must have it as a header (RFC 9112 §3.2).
-    if let (None, Some(authority)) = (headers.get(header::HOST), outer.uri.authority()) {
-        if let Ok(host) = HeaderValue::from_str(host_and_port(authority.as_str())) {
-            headers.insert(header::HOST, host);
-        }
+    // One host, and the one that counts: that of the URI where it has one (RFC 9112 §3.2.2), as in HTTP/2.
+    let authority = outer.uri.authority().map(|authority| HeaderValue::from_str(host_and_port(authority.as_str())));
+    if let Some(host) = authority.and_then(Result::ok).or_else(|| headers.get(header::HOST).cloned()) {
+        headers.insert(header::HOST, host);
+    }
+    // HTTP/2 may split it, and HTTP/1.1 doesn't know that (RFC 9113 §8.2.3).
+    let cookies: Vec<_> = headers.get_all(header::COOKIE).iter().map(HeaderValue::as_bytes).collect();
+    if let ([_, _, ..], Ok(joined)) = (&cookies[..], HeaderValue::from_bytes(&cookies.join(&b"; "[..]))) {
+        headers.insert(header::COOKIE, joined);
     }
     headers
 }
 
+/// Who the client is, and where it comes from. A client must not be able to take this away by naming it in `Connection`,
+/// for what an outer proxy has added would go with it.
+fn is_protected(name: &HeaderName) -> bool {
+    let name = name.as_str();
+    matches!(name, "authorization" | "cookie" | "forwarded" | "host" | "origin" | "via" | "x-real-ip")
+        || name.starts_with("x-forwarded-")
+        || name.starts_with("sec-")
+}
+
 /// `Connection` may name further headers that are meant for the next hop only (RFC 9110 §7.6.1).
-fn is_connection_option(headers: &HeaderMap, name: &HeaderName) -> bool {
-    headers
-        .get_all(header::CONNECTION)
-        .into_iter()
-        .filter_map(|value| value.to_str().ok())
-        .flat_map(|value| value.split(','))
-        .any(|option| option.trim().eq_ignore_ascii_case(name.as_str()))
+fn connection_options(headers: &HeaderMap) -> HashSet<String> {
+    let lines = headers.get_all(header::CONNECTION).into_iter().filter_map(|value| value.to_str().ok());
+    lines.flat_map(|line| line.split(',')).map(|option| option.trim().to_ascii_lowercase()).collect()
 }
 
 /// Whether a header of the outer request is about each operation too, rather than about the batch's own
@@ -129,6 +139,7 @@ fn is_inherited(name: &HeaderName) -> bool {
         "connection",
         "digest",
         "expect",
+        "http2-settings",
         "idempotency-key",
         "keep-alive",
         "last-event-id",
@@ -144,6 +155,7 @@ fn is_inherited(name: &HeaderName) -> bool {
         "trailer",
         "transfer-encoding",
         "upgrade",
+        "x-method-override",
     ];
     !prefixes.iter().any(|prefix| name.starts_with(prefix)) && !others.contains(&name)
 }

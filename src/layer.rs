@@ -1,8 +1,8 @@
-use std::{sync::Arc, time::Duration};
+use std::{error::Error, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use http::{HeaderName, Method, Response, StatusCode, uri::PathAndQuery};
-use tower::{BoxError, Layer};
+use tower::Layer;
 
 use crate::{
     config::{Config, Mount},
@@ -73,15 +73,27 @@ impl BatchLayer {
 /// Which requests are batches.
 impl BatchLayer {
     /// The path of the batch endpoint, instead of `/batch`. Compared as it is, without decoding.
+    ///
+    /// # Panics
+    ///
+    /// If it doesn't begin with `/`, for no request could ever match it.
+    #[track_caller]
     pub fn path(self, path: impl Into<String>) -> Self {
-        self.with(|config| config.mount = Mount::Paths(vec![path.into()]))
+        let path = absolute(path.into());
+        self.with(|config| config.mount = Mount::Paths(vec![path]))
     }
 
     /// One more path.
+    ///
+    /// # Panics
+    ///
+    /// If it doesn't begin with `/`.
+    #[track_caller]
     pub fn also_path(self, path: impl Into<String>) -> Self {
+        let path = absolute(path.into());
         self.with(|config| match &mut config.mount {
-            Mount::Paths(paths) => paths.push(path.into()),
-            mount @ Mount::EveryPost => *mount = Mount::Paths(vec![path.into()]),
+            Mount::Paths(paths) => paths.push(path),
+            Mount::EveryPost => {}
         })
     }
 
@@ -205,9 +217,11 @@ impl BatchLayer {
         self.with(|config| config.operation_headers.push(name))
     }
 
-    /// One more header of a response that is told in the answer, beside `content-type`, `location`, `etag`,
-    /// `last-modified`, `retry-after`, `allow`, `link` and `www-authenticate`. `set-cookie` never is: cookies are
-    /// set by the answer as a whole, where no script can read them.
+    /// One more header of a response that is told in the answer, beside `content-type`, `content-encoding`,
+    /// `content-range`, `location`, `etag`, `last-modified`, `retry-after`, `allow`, `link` and `www-authenticate`. `set-cookie` never is: cookies
+    /// are set by the answer as a whole, where no script can read them (of the same cookie the last one, and 6 KiB
+    /// together at most, for a larger head would be refused on the way). `content-length` would be the wrong one, and isn't
+    /// told either.
     pub fn result_header(self, name: HeaderName) -> Self {
         self.with(|config| config.result_headers.push(name))
     }
@@ -234,12 +248,12 @@ impl BatchLayer {
         })
     }
 
-    /// One more way to read batches.
+    /// One more way to read batches. It comes before ours: it gets what it accepts.
     pub fn decoder(self, decoder: impl Decode) -> Self {
         self.with(|config| config.decoders.push(Arc::new(decoder)))
     }
 
-    /// One more way to write answers.
+    /// One more way to write answers. It takes the place of ours where both write the same media type.
     pub fn encoder(self, encoder: impl Encode) -> Self {
         self.with(|config| config.encoders.push(Arc::new(encoder)))
     }
@@ -259,7 +273,10 @@ impl BatchLayer {
     /// Which status an error of the wrapped service is; [`fault::status`](crate::fault::status) by default.
     ///
     /// A gateway says `.with_error_status(fault::gateway)`.
-    pub fn with_error_status(self, status: impl Fn(&BoxError) -> StatusCode + Send + Sync + 'static) -> Self {
+    pub fn with_error_status(
+        self,
+        status: impl Fn(&(dyn Error + 'static)) -> StatusCode + Send + Sync + 'static,
+    ) -> Self {
         self.with(|config| config.error_status = Arc::new(status))
     }
 
@@ -270,10 +287,17 @@ impl BatchLayer {
 
     /// Is called once for each operation, when it has its outcome: for metrics.
     ///
-    /// The time is zero for an operation that never ran.
+    /// The time is zero for an operation that never ran. Where the answer is dropped before its end, because the client
+    /// has gone, operations without an outcome are not told.
     pub fn on_outcome(self, observe: impl Fn(&BatchContext, StatusCode, Duration) + Send + Sync + 'static) -> Self {
         self.with(|config| config.on_outcome = Some(Arc::new(observe)))
     }
+}
+
+#[track_caller]
+fn absolute(path: String) -> String {
+    assert!(path.starts_with('/'), "the path of a batch endpoint must begin with `/`, and {path:?} doesn't");
+    path
 }
 
 impl<S> Layer<S> for BatchLayer {

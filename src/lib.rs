@@ -120,17 +120,19 @@ mod inherit;
 mod send;
 mod spawn;
 mod timer;
+mod unwind;
 mod watch;
 
 // encode
 mod answer;
+mod cookies;
 
 pub use crate::{
     batch::{Batch, Outcome},
     body::{RequestBody, ResponseBody},
     context::BatchContext,
     draft::{BatchBuilder, DecodeContext, Draft},
-    format::{Decode, Encode, EncodeContext, Encoder},
+    format::{Decode, Encode, EncodeContext, Encoder, Reply},
     future::ResponseFuture,
     layer::BatchLayer,
     plan::Order,

@@ -6,7 +6,7 @@ use std::time::Duration;
 /// "unlimited": a batch endpoint multiplies whatever it lets through, so each bound is a number that somebody chose.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Limits {
-    /// Checked while the batch is parsed, so that the operation after the last one costs nothing.
+    /// Checked while the batch is parsed, which ends at the first operation too many.
     pub(crate) operations: usize,
     /// Checked before anything is parsed.
     pub(crate) request_bytes: usize,
@@ -23,9 +23,8 @@ pub(crate) struct Limits {
 }
 
 impl Default for Limits {
-    /// Large enough for the clients in the field (Graph sends 20 operations, Google's client up to 1,000 but in its
-    /// own format, browsers a few dozen), small enough that a handful of hostile batches doesn't matter: 16 concurrent
-    /// operations are what one HTTP/1.1 client with a few tabs opens anyway.
+    /// Large enough for what clients send (Microsoft Graph's 20 operations, a few dozen from a browser), small enough
+    /// that a handful of hostile batches doesn't matter.
     fn default() -> Self {
         Self {
             operations: 100,

@@ -7,7 +7,7 @@ use mediatype::{MediaType, MediaTypeList, ReadParams, names};
 
 use crate::{
     config::Config,
-    format::{Decode, Encode},
+    format::{Decode, Encode, Reply},
     media_type::essence,
     rejection::Rejection,
 };
@@ -24,7 +24,10 @@ pub(crate) fn negotiate<'a>(config: &'a Config, headers: &HeaderMap) -> Result<F
         return Err(Rejection::compressed());
     }
     let decoder = reader(config, headers)?;
-    let (encoder, media_type) = writer(config, headers, decoder.answer())?;
+    let (encoder, media_type) = match decoder.reply() {
+        Reply::Prefer(media_type) => writer(config, &Accept::new(headers), media_type)?,
+        Reply::Always(media_type) => writer(config, &Accept::only(media_type), media_type)?,
+    };
     Ok(Formats { decoder, encoder, media_type })
 }
 
@@ -40,7 +43,8 @@ fn reader<'a>(config: &'a Config, headers: &HeaderMap) -> Result<&'a Arc<dyn Dec
         (Some(value), None) => essence(value),
         _ => None,
     };
-    found.and_then(|found| config.decoders.iter().find(|decoder| decoder.accepts(&found))).ok_or_else(|| {
+    // From the end: a format of the user's comes before one of ours that accepts the same.
+    found.and_then(|found| config.decoders.iter().rev().find(|decoder| decoder.accepts(&found))).ok_or_else(|| {
         let accepted: Vec<_> = config.decoders.iter().flat_map(|decoder| decoder.media_types()).copied().collect();
         Rejection::unsupported_media_type(&accepted)
     })
@@ -48,17 +52,18 @@ fn reader<'a>(config: &'a Config, headers: &HeaderMap) -> Result<&'a Arc<dyn Dec
 
 fn writer<'a>(
     config: &'a Config,
-    headers: &HeaderMap,
+    accept: &Accept<'_>,
     preferred: &str,
 ) -> Result<(&'a Arc<dyn Encode>, &'static str), Rejection> {
     let offers = || {
         let encoders = config.encoders.iter();
         encoders.flat_map(|encoder| encoder.media_types().iter().map(move |media_type| (encoder, *media_type)))
     };
-    let accept = Accept::new(headers);
+    // Where two write the same type, the rank is that of the first, and of equal scores the last one wins: a format of
+    // the user's takes the place of ours.
+    let rank = |media_type| Reverse(offers().position(|(_, offer)| offer == media_type));
     offers()
-        .enumerate()
-        .map(|(rank, offer)| ((accept.quality(offer.1), offer.1 == preferred, Reverse(rank)), offer))
+        .map(|offer| ((accept.quality(offer.1), offer.1 == preferred, rank(offer.1)), offer))
         .filter(|((quality, ..), _)| *quality > 0)
         .max_by_key(|(score, _)| *score)
         .map(|(_, offer)| offer)
@@ -74,6 +79,10 @@ struct Accept<'a> {
 const WHOLLY: u16 = 1000;
 
 impl<'a> Accept<'a> {
+    fn only(media_type: &'a str) -> Self {
+        Self { ranges: MediaType::parse(media_type).into_iter().collect() }
+    }
+
     fn new(headers: &'a HeaderMap) -> Self {
         let lines = headers.get_all(header::ACCEPT).iter().filter_map(|line| line.to_str().ok());
         Self { ranges: lines.flat_map(MediaTypeList::new).filter_map(Result::ok).collect() }
@@ -89,11 +98,11 @@ impl<'a> Accept<'a> {
     }
 }
 
-fn specificity(range: &MediaType<'_>, offer: &str) -> Option<usize> {
+fn specificity(range: &MediaType<'_>, offer: &str) -> Option<u8> {
     let offer = MediaType::parse(offer).ok()?;
     // Parameters never stand in the way: clients add `charset` or `odata.metadata`, and mean the plain type.
     if range.essence() == offer {
-        Some(2 + range.params().filter(|(name, _)| *name != names::Q).count())
+        Some(2)
     } else if range.subty != names::_STAR {
         None
     } else if range.ty == offer.ty {
@@ -105,9 +114,10 @@ fn specificity(range: &MediaType<'_>, offer: &str) -> Option<usize> {
 
 fn quality(range: &MediaType<'_>) -> u16 {
     let Some(quality) = range.get_param(names::Q) else { return WHOLLY };
-    let quality: f32 = quality.as_str().parse().unwrap_or(1.0);
-    // From 0 to 1 by the `clamp`; not a number becomes 0.
-    (quality.clamp(0.0, 1.0) * f32::from(WHOLLY)).round() as u16
+    match quality.as_str().parse::<f32>() {
+        Ok(quality) if (0.0..=1.0).contains(&quality) => (quality * f32::from(WHOLLY)).round() as u16,
+        _ => WHOLLY,
+    }
 }
 
 #[cfg(test)]
@@ -117,7 +127,7 @@ mod tests {
     fn chosen(accept: &str) -> Option<&'static str> {
         let mut headers = HeaderMap::new();
         headers.insert(header::ACCEPT, accept.parse().unwrap());
-        writer(&Config::default(), &headers, "application/json").ok().map(|(_, media_type)| media_type)
+        writer(&Config::default(), &Accept::new(&headers), "application/json").ok().map(|(_, media_type)| media_type)
     }
 
     #[test]

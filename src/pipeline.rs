@@ -20,7 +20,7 @@ use crate::{
     inherit::Inheritance,
     negotiate::negotiate,
     rejection::Rejection,
-    send::{Means, send},
+    send::{Budget, send},
     service::Inner,
     spawn,
     timer::{Timer, after},
@@ -77,9 +77,9 @@ where
     let mut answer =
         Answer::begin(&formats, EncodeContext::new(Arc::clone(&config), formats.media_type, head.uri.path()));
     let inheritance = Inheritance::new(&head, &config.forwards);
-    let (means, spawned) = (Means::new(Arc::clone(&config)), config.spawn);
+    let (budget, spawned) = (Budget::new(Arc::clone(&config)), config.spawn);
     let mut operations = Dispatch::new(config, batch, inheritance, deadline, move |request, watch: &Watch| {
-        spawn::run(watch.over(send(inner.clone(), request, Arc::clone(&means))), spawned)
+        spawn::run(watch.over(send(inner.clone(), request, Arc::clone(&budget))), spawned)
     });
     while operations.next().await.is_some() {
         answer.write(operations.slots());

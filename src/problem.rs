@@ -1,4 +1,4 @@
-use std::borrow::Cow;
+use std::{borrow::Cow, error::Error, fmt};
 
 use http::StatusCode;
 use serde::ser::{Serialize, SerializeStruct, Serializer};
@@ -82,6 +82,14 @@ impl Problem {
     }
 }
 
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}: {}", self.status.as_str(), self.title(), self.detail)
+    }
+}
+
+impl Error for Problem {}
+
 impl Serialize for Problem {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let members = 4 + usize::from(self.pointer.is_some());
@@ -97,9 +105,24 @@ impl Serialize for Problem {
     }
 }
 
-/// A name as one step of a JSON Pointer (RFC 6901 §3).
-pub(crate) fn token(name: &str) -> String {
-    name.replace('~', "~0").replace('/', "~1")
+/// How much of a name that the client chose is repeated to it.
+const SHOWN: usize = 64;
+
+/// A name for a problem's text: cut, for what is wrong may be long.
+pub(crate) fn shown(name: &str) -> Cow<'_, str> {
+    match name.char_indices().nth(SHOWN) {
+        Some((end, _)) => format!("{}…", &name[..end]).into(),
+        None => name.into(),
+    }
+}
+
+/// A JSON Pointer, and the member of that name in what it points to (RFC 6901 §3). Without the last step where the name
+/// is too long to be repeated.
+pub(crate) fn step(pointer: &str, name: &str) -> String {
+    if name.len() > SHOWN {
+        return pointer.to_owned();
+    }
+    format!("{pointer}/{}", name.replace('~', "~0").replace('/', "~1"))
 }
 
 /// The reason phrase of a status; for one that no RFC names, that of its class (RFC 9110 §15).

@@ -1,4 +1,4 @@
-use std::borrow::Cow;
+use std::{borrow::Cow, error::Error, fmt};
 
 use bytes::Bytes;
 use http::{HeaderName, HeaderValue, Response, StatusCode, header};
@@ -15,7 +15,7 @@ use crate::Problem;
 /// | [`is_malformed`](Self::is_malformed) | 400 Bad Request |
 /// | [`is_not_acceptable`](Self::is_not_acceptable) | 406 Not Acceptable |
 /// | [`is_timeout`](Self::is_timeout) | 408 Request Timeout |
-/// | [`is_too_large`](Self::is_too_large) | 413 Content Too Large |
+/// | [`is_too_large`](Self::is_too_large) | 413 Payload Too Large |
 /// | [`is_unsupported_media_type`](Self::is_unsupported_media_type) | 415 Unsupported Media Type |
 /// | [`is_misplaced`](Self::is_misplaced) | 500 Internal Server Error |
 #[derive(Clone, Debug)]
@@ -171,3 +171,11 @@ impl From<Problem> for Rejection {
         Self(Box::new(Refusal { problem, hint: None }))
     }
 }
+
+impl fmt::Display for Rejection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.problem())
+    }
+}
+
+impl Error for Rejection {}

@@ -1,7 +1,6 @@
 //! One sub-request, from the inner service's readiness to the last byte of its response.
 
 use std::{
-    panic::{AssertUnwindSafe, catch_unwind},
     pin::Pin,
     sync::{
         Arc,
@@ -21,18 +20,19 @@ use crate::{
     config::Config,
     problem::Problem,
     service::Inner,
+    unwind::caught,
     watch,
 };
 
 /// What all sub-requests of one batch share.
 #[derive(Debug)]
-pub(crate) struct Means {
+pub(crate) struct Budget {
     config: Arc<Config>,
     /// Bytes that the answer may still get.
     left: AtomicUsize,
 }
 
-impl Means {
+impl Budget {
     pub(crate) fn new(config: Arc<Config>) -> Arc<Self> {
         let left = AtomicUsize::new(config.limits.response_bytes);
         Arc::new(Self { config, left })
@@ -44,29 +44,29 @@ pin_project! {
     ///
     /// By hand rather than as an `async fn`, for each one is moved a few times before it is polled, and this is a
     /// third of the size.
-    pub(crate) struct Send<S, B>
+    pub(crate) struct Sending<S, B>
     where
         S: Inner<B>,
-        B: std::marker::Send,
+        B: Send,
         B: 'static,
     {
         #[pin]
         state: State<S, B>,
-        means: Arc<Means>,
+        budget: Arc<Budget>,
         is_head: bool,
         // Bytes that the response has taken of the answer's; given back when it doesn't get there.
         charged: usize,
     }
 
-    impl<S, B> PinnedDrop for Send<S, B>
+    impl<S, B> PinnedDrop for Sending<S, B>
     where
         S: Inner<B>,
-        B: std::marker::Send,
+        B: Send,
         B: 'static,
     {
         fn drop(this: Pin<&mut Self>) {
             if this.charged > 0 {
-                this.means.left.fetch_add(this.charged, Relaxed);
+                this.budget.left.fetch_add(this.charged, Relaxed);
             }
         }
     }
@@ -77,7 +77,7 @@ pin_project! {
     enum State<S, B>
     where
         S: Inner<B>,
-        B: std::marker::Send,
+        B: Send,
         B: 'static,
     {
         Calling {
@@ -98,48 +98,52 @@ pin_project! {
 /// The service is readied in the operation's own future: one that waits for its turn holds nothing that another one
 /// needs.
 #[inline]
-pub(crate) fn send<S, B>(service: S, request: Request<Option<Bytes>>, means: Arc<Means>) -> Send<S, B>
+pub(crate) fn send<S, B>(service: S, request: Request<Option<Bytes>>, budget: Arc<Budget>) -> Sending<S, B>
 where
     S: Inner<B>,
-    B: std::marker::Send + 'static,
+    B: Send + 'static,
 {
     let is_head = *request.method() == Method::HEAD;
     let call = service.oneshot(request.map(RequestBody::operation));
-    Send { state: State::Calling { call }, means, is_head, charged: 0 }
+    Sending { state: State::Calling { call }, budget, is_head, charged: 0 }
 }
 
-impl<S, B> Future for Send<S, B>
+impl<S, B> Future for Sending<S, B>
 where
     S: Inner<B>,
-    B: std::marker::Send + 'static,
+    B: Send + 'static,
 {
     type Output = Verdict;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Verdict> {
-        let polled = catch_unwind(AssertUnwindSafe(|| self.as_mut().poll_verdict(cx)));
-        if matches!(polled, Ok(Poll::Pending)) {
+        let polled = caught(|| self.as_mut().poll_verdict(cx));
+        if matches!(polled, Some(Poll::Pending)) {
             return Poll::Pending;
         }
-        // Nothing of the service is looked at again after a panic. It may panic once more on its way down.
-        let ended = catch_unwind(AssertUnwindSafe(|| self.project().state.set(State::Ended)));
-        polled.and_then(|verdict| ended.map(|()| verdict)).unwrap_or_else(|_| {
+        // It may panic, or panic once more, on its way down.
+        let ended = caught(|| self.project().state.set(State::Ended));
+        polled.filter(|_| ended.is_some()).unwrap_or_else(|| {
             watch::cause("the inner service panicked", &"see the panic's own message");
             Poll::Ready(Err(Box::new(failure(StatusCode::INTERNAL_SERVER_ERROR))))
         })
     }
 }
 
-impl<S, B> Send<S, B>
+impl<S, B> Sending<S, B>
 where
     S: Inner<B>,
-    B: std::marker::Send + 'static,
+    B: Send + 'static,
 {
     fn poll_verdict(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Verdict> {
         let mut this = self.project();
         loop {
             match this.state.as_mut().project() {
-                StateProj::Ended => return Poll::Ready(Err(Box::new(failure(StatusCode::INTERNAL_SERVER_ERROR)))),
+                StateProj::Ended => unreachable!("polled after its verdict"),
                 StateProj::Calling { call } => match ready!(call.poll(cx)) {
+                    // Never the last word of a service (RFC 9110 §15.2); a server couldn't send it either.
+                    Ok(response) if response.status().is_informational() => {
+                        return Poll::Ready(Err(Box::new(failure(StatusCode::INTERNAL_SERVER_ERROR))));
+                    }
                     Ok(response) => {
                         let (head, body) = response.into_parts();
                         // As a server would on a connection (RFC 9110 §6.4.1): these have no content, whatever the
@@ -149,23 +153,22 @@ where
                         }
                         this.state.set(State::Reading { head: Some(head), body: Whole::new(body) });
                     }
-                    Err(error) => return Poll::Ready(Err(Box::new(fault(&this.means.config, &error.into())))),
+                    Err(error) => return Poll::Ready(Err(Box::new(fault(&this.budget.config, &error.into())))),
                 },
                 StateProj::Reading { head, body } => {
                     let charge = |bytes| {
-                        let left = this.means.left.fetch_update(Relaxed, Relaxed, |left| left.checked_sub(bytes));
+                        let left = this.budget.left.fetch_update(Relaxed, Relaxed, |left| left.checked_sub(bytes));
                         *this.charged += if left.is_ok() { bytes } else { 0 };
                         left.is_ok()
                     };
-                    let read = ready!(body.poll_read(cx, charge));
-                    return Poll::Ready(match (read, head.take()) {
-                        (Ok(body), Some(head)) => {
+                    return Poll::Ready(match ready!(body.poll_read(cx, charge)) {
+                        Ok(body) => {
                             *this.charged = 0;
+                            let head = head.take().expect("a verdict ends this state");
                             Ok(Response::from_parts(head, body))
                         }
-                        (Err(ReadError::Body(error)), _) => Err(Box::new(fault(&this.means.config, &error))),
-                        (Err(ReadError::TooLarge), _) => Err(Box::new(over_budget(this.means))),
-                        (Ok(_), None) => Err(Box::new(failure(StatusCode::INTERNAL_SERVER_ERROR))),
+                        Err(ReadError::Body(error)) => Err(Box::new(fault(&this.budget.config, &error))),
+                        Err(ReadError::TooLarge) => Err(Box::new(over_budget(this.budget))),
                     });
                 }
             }
@@ -181,7 +184,7 @@ fn has_no_content(status: StatusCode) -> bool {
 /// The error's text is for the server's log only.
 fn fault(config: &Config, error: &BoxError) -> Problem {
     watch::cause("the inner service failed", error);
-    failure((config.error_status)(error))
+    failure((config.error_status)(error.as_ref()))
 }
 
 fn failure(status: StatusCode) -> Problem {
@@ -198,8 +201,8 @@ fn failure(status: StatusCode) -> Problem {
     )
 }
 
-fn over_budget(means: &Means) -> Problem {
-    let limit = means.config.limits.response_bytes;
+fn over_budget(budget: &Budget) -> Problem {
+    let limit = budget.config.limits.response_bytes;
     Problem::new(
         StatusCode::INSUFFICIENT_STORAGE,
         format!(

@@ -39,6 +39,16 @@ impl<S> BatchService<S> {
     pub fn get_ref(&self) -> &S {
         &self.inner
     }
+
+    /// The wrapped service.
+    pub fn get_mut(&mut self) -> &mut S {
+        &mut self.inner
+    }
+
+    /// Takes the wrapped service out.
+    pub fn into_inner(self) -> S {
+        self.inner
+    }
 }
 
 /// Looks inside of the name, for another layer may stand between.

@@ -40,7 +40,7 @@ mod spawned {
 
         fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Verdict> {
             Pin::new(&mut self.0).poll(cx).map(|joined| {
-                // Panics have been caught inside; what is left is a runtime that shuts down.
+                // Panics of the service have been caught inside; what is left is a runtime that shuts down.
                 let problem = || Problem::new(StatusCode::SERVICE_UNAVAILABLE, "the server is shutting down");
                 joined.unwrap_or_else(|_| Err(Box::new(problem())))
             })

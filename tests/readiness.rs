@@ -452,7 +452,7 @@ async fn an_error_is_the_status_that_the_server_says() {
         }
     });
     let batch = json!([{"path": "/fail"}, {"path": "/"}]);
-    let custom = |error: &BoxError| {
+    let custom = |error: &(dyn std::error::Error + 'static)| {
         assert_eq!(error.to_string(), "secret");
         StatusCode::IM_A_TEAPOT
     };

@@ -28,12 +28,15 @@ impl Encode for Multistatus {
     }
 
     fn begin(&self, cx: EncodeContext) -> Box<dyn Encoder> {
-        Box::new(Responses { cx, hrefs: HashSet::new() })
+        let stand_in = format!("{}?operation=", uri_reference(cx.batch_path()));
+        Box::new(Responses { cx, stand_in, hrefs: HashSet::new() })
     }
 }
 
 struct Responses {
     cx: EncodeContext,
+    /// How the href of an operation begins that can't have its target for one.
+    stand_in: String,
     /// Those that stand in the answer already: each may stand there only once (§14.24), and clients key by it.
     hrefs: HashSet<String>,
 }
@@ -56,7 +59,10 @@ impl Encoder for Responses {
         let href = self.href(outcome);
         let mut xml = Xml::new(out);
         xml.open("D:response", []);
-        xml.element("D:href", [], href.as_deref().unwrap_or(&self.stand_in(outcome)));
+        match &href {
+            Some(href) => xml.element("D:href", [], href),
+            None => xml.element("D:href", [], &format!("{}{}", self.stand_in, outcome.index())),
+        }
         xml.element("D:status", [], &format!("HTTP/1.1 {} {}", outcome.status().as_str(), reason(outcome.status())));
         match outcome.response() {
             Ok(response) => {
@@ -85,13 +91,8 @@ impl Responses {
     fn href(&mut self, outcome: Outcome<'_>) -> Option<String> {
         let href = uri_reference(outcome.target()?.as_str()).into_owned();
         // No target may look like one of our stand-ins.
-        let batch = uri_reference(self.cx.batch_path());
-        let is_reserved = href.strip_prefix(&*batch).is_some_and(|rest| rest.starts_with(STAND_IN));
+        let is_reserved = href.starts_with(&self.stand_in);
         (!is_reserved && self.hrefs.insert(href.clone())).then_some(href)
-    }
-
-    fn stand_in(&self, outcome: Outcome<'_>) -> String {
-        format!("{}{STAND_IN}{}", uri_reference(self.cx.batch_path()), outcome.index())
     }
 
     /// Our extension, last: receivers have to pass over elements that they don't know (§17).
@@ -122,8 +123,6 @@ impl Responses {
     }
 }
 
-const STAND_IN: &str = "?operation=";
-
 fn document(problem: &Problem) -> String {
     serde_json::to_string(problem).expect("a problem has only string keys and plain values")
 }
@@ -150,20 +149,27 @@ fn location(response: &Response<Bytes>) -> Option<String> {
     let location = header_text(response.headers().get(header::LOCATION).filter(|_| tells)?);
     // An href has no fragment (§8.3), and a reference relative to the target would be read as relative to the batch.
     let location = location.split('#').next().unwrap_or_default();
-    let is_absolute = location.starts_with('/') || location.contains("://");
+    let is_scheme = |scheme: &str| scheme.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"+-.".contains(&byte));
+    let is_absolute =
+        location.starts_with('/') || location.split_once("://").is_some_and(|(scheme, _)| is_scheme(scheme));
     is_absolute.then(|| uri_reference(location).into_owned())
 }
 
 /// A sentence for people (§14.25): what the body of a failure says, if that is short.
 fn description(response: &Response<Bytes>) -> Option<String> {
     const SHORT: usize = 256;
-    let body = std::str::from_utf8(response.body()).ok().filter(|_| response.status().as_u16() >= 400)?;
+    // A longer document is no sentence, and taking it apart would need many times its size.
+    const LONGEST_DOCUMENT: usize = 64 << 10;
+    if response.status().as_u16() < 400 || response.body().len() > LONGEST_DOCUMENT {
+        return None;
+    }
+    let body = std::str::from_utf8(response.body()).ok()?;
     match Content::of(response.headers()) {
         Content::Json | Content::JsonBased => {
             let json: serde_json::Value = serde_json::from_str(body).ok()?;
             let candidates = ["/detail", "/title", "/message", "/error/message", "/error"];
             let mut texts = candidates.into_iter().filter_map(|pointer| json.pointer(pointer)?.as_str());
-            texts.find(|text| !text.is_empty()).map(str::to_owned)
+            texts.find(|text| !text.is_empty()).map(|text| text.chars().take(SHORT).collect())
         }
         Content::Text => Some(body.trim()).filter(|text| !text.is_empty() && text.len() <= SHORT).map(str::to_owned),
         Content::Binary => None,

@@ -10,6 +10,7 @@ use super::{operation::Operation, value::Name};
 use crate::{
     batch::Batch,
     draft::{BatchBuilder, DecodeContext},
+    problem::{Problem, shown, step},
     rejection::Rejection,
 };
 
@@ -27,7 +28,7 @@ pub(super) fn decode(cx: DecodeContext<'_>, source: &Bytes) -> Result<Batch, Rej
     match read {
         Ok(builder) => builder.finish(),
         Err(Fault::Refused(rejection)) => Err(rejection),
-        Err(Fault::Unreadable(error)) => Err(Rejection::malformed(format!("the batch is not valid: {error}"))),
+        Err(Fault::Unreadable(error)) => Err(Rejection::malformed(explain(&error))),
     }
 }
 
@@ -38,6 +39,17 @@ fn read<'a>(cx: DecodeContext<'a>, source: &'a Bytes, text: &'a str, pace: Pace)
     let builder = container.deserialize(&mut json).and_then(|builder| json.end().map(|()| builder));
     builder.map_err(|error| rejection.map_or(Fault::Unreadable(error), Fault::Refused))
 }
+
+/// Only errors of syntax have a fixed text; others repeat what the client has sent.
+fn explain(error: &serde_json::Error) -> String {
+    if error.is_data() {
+        let (line, column) = (error.line(), error.column());
+        return format!("the batch is not {SHAPE} at line {line} column {column}");
+    }
+    format!("the batch is not valid JSON: {error}")
+}
+
+const SHAPE: &str = "an array of operations, or an object with an array `operations`,";
 
 enum Fault {
     Refused(Rejection),
@@ -79,7 +91,7 @@ impl<'de: 'a, 'a> Visitor<'de> for Container<'a, '_> {
     type Value = BatchBuilder<'a>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("an array of operations, or an object with `operations`")
+        f.write_str(SHAPE)
     }
 
     fn visit_seq<A: SeqAccess<'de>>(mut self, mut list: A) -> Result<Self::Value, A::Error> {
@@ -107,9 +119,11 @@ impl<'de: 'a, 'a> Visitor<'de> for Container<'a, '_> {
                     object.next_value::<IgnoredAny>()?;
                 }
             }
-            if !names.insert(name) {
-                return Err(self.reject(Rejection::malformed("a member of the batch stands there twice")));
+            if names.contains(&name) {
+                let detail = format!("the member `{}` stands there twice", shown(&name));
+                return Err(self.reject(Problem::bad_request(detail).at(step("", &name)).into()));
             }
+            names.insert(name);
         }
         match operations {
             Some(_) if names.contains("requests") => {

@@ -12,7 +12,7 @@ use super::value::{self, Name};
 use crate::{
     draft::{DecodeContext, Draft},
     media_type::Content,
-    problem::{Problem, token},
+    problem::{Problem, shown, step},
 };
 
 /// The members of an operation as they were written; what each must be is decided later, for a fault in one operation
@@ -169,9 +169,12 @@ fn set_headers(draft: &mut Draft<'_>, headers: &RawValue) -> Result<(), Problem>
         .map_err(|_| Problem::bad_request("a name in `headers` is not Unicode text").at("/headers"))?;
     let mut names = HashSet::new();
     for (name, value) in members.0 {
+        if draft.is_refused() {
+            break;
+        }
         if !names.insert(name.to_ascii_lowercase()) {
-            let detail = format!("`{name}` stands twice in `headers`: use an array");
-            return Err(Problem::bad_request(detail).at(format!("/headers/{}", token(&name))));
+            let detail = format!("`{}` stands twice in `headers`: use an array", shown(&name));
+            return Err(Problem::bad_request(detail).at(step("/headers", &name)));
         }
         let Some(value) = present(Some(value)) else { continue };
         if let Some(value) = value::string(value) {
@@ -183,11 +186,14 @@ fn set_headers(draft: &mut Draft<'_>, headers: &RawValue) -> Result<(), Problem>
             Err(_) => None,
         };
         let Some(values) = values else {
-            let detail = format!("the value of `{name}` must be a string or an array of strings");
-            return Err(Problem::bad_request(detail).at(format!("/headers/{}", token(&name))));
+            let detail = format!("the value of `{}` must be a string or an array of strings", shown(&name));
+            return Err(Problem::bad_request(detail).at(step("/headers", &name)));
         };
         for value in values {
             draft.header(&name, value.as_bytes());
+            if draft.is_refused() {
+                break;
+            }
         }
     }
     Ok(())
@@ -243,20 +249,24 @@ impl<'de> Visitor<'de> for OperationVisitor {
             let twice = match operation.member(&name) {
                 Some(member) => member.replace(value).is_some(),
                 None => {
-                    if matches!(&*name, "dependsOn" | "refs" | "group") && !matches!(value.get(), "null" | "[]" | "{}")
-                    {
+                    if matches!(&*name, "dependsOn" | "refs" | "group") && !is_nothing(value) {
                         operation.refuse(unsupported(&name));
                     }
                     !unknown.get_or_insert_with(HashSet::new).insert(name.clone())
                 }
             };
             if twice {
-                let detail = format!("the member `{name}` stands there twice");
-                operation.refuse(Problem::bad_request(detail).at(format!("/{}", token(&name))));
+                let detail = format!("the member `{}` stands there twice", shown(&name));
+                operation.refuse(Problem::bad_request(detail).at(step("", &name)));
             }
         }
         Ok(operation)
     }
+}
+
+/// `null`, an empty array or an empty object.
+fn is_nothing(value: &RawValue) -> bool {
+    value.get() == "null" || value.get().bytes().all(|byte| b"[]{} \t\r\n".contains(&byte))
 }
 
 /// Their meaning is the sender's safety: passing over them would carry out what must not be.
