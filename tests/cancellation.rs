@@ -5,7 +5,14 @@
 
 mod common;
 
-use std::{convert::Infallible, net::SocketAddr, task::Poll, time::Duration};
+use std::{
+    convert::Infallible,
+    net::SocketAddr,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll},
+    time::Duration,
+};
 
 use axum::Router;
 use bytes::Bytes;
@@ -18,6 +25,7 @@ use serde_json::{Value, json};
 use tokio::{
     io::AsyncWriteExt,
     net::TcpStream,
+    sync::Semaphore,
     time::{Instant, advance},
 };
 use tokio_test::{assert_pending, task};
@@ -258,4 +266,72 @@ async fn a_plain_request_is_spared_all_of_this() {
     let response = service.oneshot(get("/half")).await.unwrap();
     let error = http_body_util::BodyExt::collect(response.into_body()).await.unwrap_err();
     assert_eq!(error.to_string(), "secret");
+}
+
+/// What panics when it is dropped.
+struct Bomb;
+
+impl Drop for Bomb {
+    fn drop(&mut self) {
+        if !std::thread::panicking() {
+            panic!("on the way down");
+        }
+    }
+}
+
+impl http_body::Body for Bomb {
+    type Data = Bytes;
+    type Error = BoxError;
+
+    fn poll_frame(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+        Poll::Ready(None)
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_panic_on_the_way_down_is_one_operations_failure() {
+    let inner = service_fn(|request: SubRequest| async move {
+        match request.uri().path() {
+            "/payload" => std::panic::panic_any(Bomb),
+            "/body" => return Ok(Response::new(Body::new(Bomb))),
+            "/hang" => {
+                let _bomb = Bomb;
+                std::future::pending::<()>().await;
+            }
+            _ => {}
+        }
+        Ok::<_, BoxError>(Response::new(Body::empty()))
+    });
+    for layer in both_modes() {
+        let paths = ["/", "/body", "/hang", "/payload", "/"];
+        let batch: Value = paths.iter().map(|path| json!({"path": path})).collect();
+        let answer = soon(post(layer.layer(inner), batch)).await;
+        assert_eq!(answer.statuses()[0], 200);
+        assert_eq!(answer.statuses()[2..], [504, 500, 200]);
+        assert_eq!(answer.statuses()[1], 500);
+    }
+}
+
+/// tokio grants each task a share of work at a time. Operations that always use it up must not keep the batch from
+/// seeing that time is over.
+#[tokio::test]
+async fn time_outs_are_seen_beside_greedy_operations() {
+    let semaphore = Arc::new(Semaphore::new(1));
+    let greedy = service_fn(move |_: SubRequest| {
+        let semaphore = Arc::clone(&semaphore);
+        async move {
+            loop {
+                drop(semaphore.acquire().await?);
+            }
+            #[allow(unreachable_code, reason = "it tells the type")]
+            Ok::<_, BoxError>(Response::new(Body::empty()))
+        }
+    });
+    let soon = Duration::from_millis(20);
+    for layer in both_modes() {
+        let answer = post(layer.clone().operation_timeout(soon).layer(greedy.clone()), gets(2)).await;
+        assert_eq!(answer.statuses(), [504, 504]);
+        let answer = post(layer.batch_timeout(soon).layer(greedy.clone()), gets(2)).await;
+        assert_eq!(answer.statuses(), [504, 504]);
+    }
 }

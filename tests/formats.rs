@@ -1,0 +1,160 @@
+//! Formats that a user has written.
+
+use std::convert::Infallible;
+
+use axum::body::Body;
+use bytes::Bytes;
+use http::{HeaderValue, Request, Response, StatusCode, header};
+use http_body_util::BodyExt;
+use tower::{Layer, ServiceExt, service_fn};
+use tower_multistatus::{
+    Batch, BatchLayer, Decode, DecodeContext, Encode, EncodeContext, Encoder, Outcome, Rejection, Reply, RequestBody,
+};
+
+/// `METHOD TARGET BODY` in each line; a line in the answer for each.
+struct Lines {
+    media_type: [&'static str; 1],
+    reply: Reply,
+}
+
+impl Decode for Lines {
+    fn media_types(&self) -> &[&'static str] {
+        &self.media_type
+    }
+
+    fn reply(&self) -> Reply {
+        self.reply
+    }
+
+    fn decode(&self, cx: DecodeContext<'_>, body: Bytes) -> Result<Batch, Rejection> {
+        let text = std::str::from_utf8(&body).map_err(|_| Rejection::malformed("the batch is not UTF-8"))?;
+        let mut batch = cx.batch("");
+        for line in text.lines() {
+            let mut words = line.splitn(3, ' ');
+            let mut operation = cx.operation();
+            operation.method(words.next().unwrap_or_default());
+            if let Some(body) = words.clone().nth(1) {
+                operation.body(body.to_owned().into(), Some(HeaderValue::from_static("text/plain")));
+            }
+            operation.target(words.next().unwrap_or_default().to_owned().into(), "/target");
+            if cx.head().headers.contains_key("x-typed") {
+                operation.header("content-type", b"text/markdown");
+            }
+            batch.push(operation)?;
+        }
+        batch.finish()
+    }
+}
+
+impl Encode for Lines {
+    fn media_types(&self) -> &[&'static str] {
+        &self.media_type
+    }
+
+    fn status(&self) -> StatusCode {
+        StatusCode::ACCEPTED
+    }
+
+    fn begin(&self, cx: EncodeContext) -> Box<dyn Encoder> {
+        Box::new(Written(cx))
+    }
+}
+
+struct Written(EncodeContext);
+
+impl Encoder for Written {
+    fn content_type(&self) -> HeaderValue {
+        HeaderValue::from_static(self.0.media_type())
+    }
+
+    fn start(&mut self, out: &mut Vec<u8>) {
+        out.extend_from_slice(self.0.batch_path().as_bytes());
+    }
+
+    fn outcome(&mut self, outcome: Outcome<'_>, out: &mut Vec<u8>) {
+        let said = match outcome.response() {
+            Ok(response) => String::from_utf8_lossy(response.body()).into_owned(),
+            Err(problem) => problem.pointer().unwrap_or_default().to_owned(),
+        };
+        out.extend_from_slice(format!(" {}:{}:{said}", outcome.index(), outcome.status().as_u16()).as_bytes());
+    }
+
+    fn finish(&mut self, out: &mut Vec<u8>) {
+        out.extend_from_slice(b" end");
+    }
+}
+
+fn lines(media_type: &'static str, reply: Reply) -> Lines {
+    Lines { media_type: [media_type], reply }
+}
+
+/// Says what it was sent.
+async fn send(layer: BatchLayer, request: Request<Body>) -> Response<String> {
+    let inner = service_fn(|request: Request<RequestBody<Body>>| async move {
+        let content_type = request.headers().get(header::CONTENT_TYPE).cloned();
+        let said = format!("{} {} {content_type:?}", request.method(), request.uri());
+        Ok::<_, Infallible>(Response::new(Body::from(said)))
+    });
+    let (head, body) = layer.layer(inner).oneshot(request).await.unwrap().into_parts();
+    let text = body.collect().await.unwrap().to_bytes();
+    Response::from_parts(head, String::from_utf8(text.into()).unwrap())
+}
+
+fn request(media_type: &str, document: &'static str) -> Request<Body> {
+    Request::post("/batch").header("content-type", media_type).body(Body::from(document)).unwrap()
+}
+
+#[tokio::test]
+async fn a_format_of_the_users_has_the_guards_of_ours() {
+    let layer = BatchLayer::new().format(lines("text/lines", Reply::Prefer("text/lines")));
+    let answer = send(layer, request("text/lines", "get /a\nPOST /b some text\nGET /../x\nTRACE /c")).await;
+    assert_eq!((answer.status().as_u16(), &answer.headers()["content-type"]), (202, &"text/lines".parse().unwrap()));
+    assert_eq!(
+        answer.body(),
+        "/batch 0:200:GET /a None 1:200:POST /b Some(\"text/plain\") 2:400:/2/target 3:400:/3/method end"
+    );
+}
+
+#[tokio::test]
+async fn a_header_that_is_set_after_the_body_counts_too() {
+    let layer = BatchLayer::new().format(lines("text/lines", Reply::Prefer("text/lines")));
+    let mut request = request("text/lines", "PUT /b text");
+    request.headers_mut().insert("x-typed", HeaderValue::from_static("yes"));
+    assert_eq!(send(layer, request).await.body(), "/batch 0:200:PUT /b Some(\"text/markdown\") end");
+}
+
+#[tokio::test]
+async fn a_policys_refusal_points_at_the_target_as_the_format_has_it() {
+    let layer = BatchLayer::new()
+        .format(lines("text/lines", Reply::Prefer("text/lines")))
+        .allow_targets(|_, target| target.path().starts_with("/public/"));
+    assert_eq!(send(layer, request("text/lines", "GET /private")).await.body(), "/batch 0:403:/0/target end");
+}
+
+#[tokio::test]
+async fn a_format_of_the_users_comes_before_ours() {
+    for media_type in ["application/json", "application/vnd.acme+json"] {
+        let layer = BatchLayer::new().format(lines(media_type, Reply::Prefer(media_type)));
+        let answer = send(layer, request(media_type, "GET /a")).await;
+        assert_eq!(answer.body(), "/batch 0:200:GET /a None end", "{media_type}");
+    }
+    // And ours is still there for what it doesn't accept.
+    let layer = BatchLayer::new().format(lines("text/lines", Reply::Prefer("text/lines")));
+    assert_eq!(send(layer, request("application/json", r#"[{"path":"/a"}]"#)).await.status(), 207);
+}
+
+#[tokio::test]
+async fn accept_chooses_unless_the_format_leaves_no_choice() {
+    let answered = async |reply, accept: &str| {
+        let mut request = request("text/lines", "GET /a");
+        request.headers_mut().insert("accept", accept.parse().unwrap());
+        let answer = send(BatchLayer::new().format(lines("text/lines", reply)), request).await;
+        answer.headers()["content-type"].clone()
+    };
+    let (prefer, always) = (Reply::Prefer("text/lines"), Reply::Always("text/lines"));
+    assert_eq!(answered(prefer, "*/*").await, "text/lines");
+    assert_eq!(answered(prefer, "application/json").await, "application/json");
+    assert_eq!(answered(prefer, "image/png").await, "application/problem+json");
+    assert_eq!(answered(always, "application/json").await, "text/lines");
+    assert_eq!(answered(always, "image/png").await, "text/lines");
+}
