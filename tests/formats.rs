@@ -1,5 +1,7 @@
 //! Formats that a user has written.
 
+#![allow(clippy::unwrap_used, reason = "a test ends where something is missing")]
+
 use std::convert::Infallible;
 
 use axum::body::Body;
