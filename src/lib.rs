@@ -140,3 +140,8 @@ pub use crate::{
     rejection::Rejection,
     service::BatchService,
 };
+
+/// The README's code is tested with the rest.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
