@@ -1,50 +1,38 @@
-//! From what a format has read to checked operations: the one door, which no format can go around.
-
-use std::{collections::HashSet, sync::Arc};
+//! From what a format has read to a checked operation: the one door, which no format can go around.
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header, request::Parts};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 
 use crate::{
-    batch::{Batch, Label, Message, Slot, State},
-    config::Config,
+    batch::{Label, Message},
+    builder::DecodeContext,
     inherit::{self, Class},
     problem::{Problem, step},
-    rejection::Rejection,
     target,
 };
 
-/// What a [`Decode`](crate::Decode) reads a batch with: it knows the limits, the batch's own authority and what the
-/// server allows.
-#[derive(Clone, Copy, Debug)]
-pub struct DecodeContext<'a> {
-    config: &'a Config,
-    head: &'a Parts,
+/// No registered method has half as many bytes.
+const LONGEST_METHOD: usize = 64;
+
+/// One operation in the making. Each part is checked as it is set; the first fault is kept and becomes the operation's
+/// outcome. See [`DecodeContext::operation`].
+#[derive(Debug)]
+pub struct Draft<'a> {
+    cx: DecodeContext<'a>,
+    pub(crate) label: Label,
+    pub(crate) message: Message,
+    /// Where the target stands in the operation.
+    target_pointer: &'static str,
+    default_content_type: Option<HeaderValue>,
+    header_count: usize,
+    header_bytes: usize,
+    problem: Option<Box<Problem>>,
 }
 
-impl<'a> DecodeContext<'a> {
-    pub(crate) fn new(config: &'a Config, head: &'a Parts) -> Self {
-        Self { config, head }
-    }
-
-    /// The batch's request without its body: for parameters of its `Content-Type`, preferences and the like.
-    #[must_use]
-    pub fn head(&self) -> &'a Parts {
-        self.head
-    }
-
-    /// An empty batch, to be filled slot by slot. `pointer` is where the list stands in the document, as a JSON
-    /// Pointer: problems name the operation by it.
-    #[must_use]
-    pub fn batch(&self, pointer: &'static str) -> BatchBuilder<'a> {
-        BatchBuilder { cx: *self, pointer, slots: Vec::new(), ids: HashSet::new() }
-    }
-
-    /// A new operation: GET, with no target yet.
-    #[must_use]
-    pub fn operation(&self) -> Draft<'a> {
-        Draft {
-            cx: *self,
+impl<'a> Draft<'a> {
+    pub(crate) fn new(cx: DecodeContext<'a>) -> Self {
+        Self {
+            cx,
             label: Label::default(),
             message: Message::default(),
             target_pointer: "/path",
@@ -55,116 +43,9 @@ impl<'a> DecodeContext<'a> {
         }
     }
 
-    /// How deep JSON may be nested.
-    #[must_use]
-    pub fn json_depth(&self) -> usize {
-        self.config.limits.json_depth
-    }
-
-    /// Whether `authority` (`host` or `host:port`) is the one that the batch was sent to, or another one of the server's.
-    #[must_use]
-    pub fn is_own_authority(&self, authority: &str) -> bool {
-        let outer = match self.head.uri.authority() {
-            Some(authority) => Some(inherit::host_and_port(authority.as_str())),
-            None => self.head.headers.get(header::HOST).and_then(|host| host.to_str().ok()),
-        };
-        let configured = self.config.authorities.iter().map(String::as_str);
-        configured.chain(outer).any(|own| is_same_authority(own, authority))
-    }
-}
-
-/// Without regard to case, and to a default port that only one of them has.
-fn is_same_authority(one: &str, other: &str) -> bool {
-    let ((one, one_port), (other, other_port)) = (split_port(one), split_port(other));
-    let is_default = |port: Option<&str>| matches!(port, None | Some("80" | "443"));
-    let same_port = one_port == other_port
-        || (one_port.is_none() || other_port.is_none()) && is_default(one_port) && is_default(other_port);
-    same_port && one.eq_ignore_ascii_case(other)
-}
-
-fn split_port(authority: &str) -> (&str, Option<&str>) {
-    match authority.rsplit_once(':') {
-        Some((host, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => (host, Some(port)),
-        _ => (authority, None),
-    }
-}
-
-/// A batch in the making. See [`DecodeContext::batch`].
-#[derive(Debug)]
-pub struct BatchBuilder<'a> {
-    cx: DecodeContext<'a>,
-    pointer: &'static str,
-    slots: Vec<Slot>,
-    ids: HashSet<Arc<str>>,
-}
-
-impl BatchBuilder<'_> {
-    /// Adds an operation; one with a fault takes its place in the list all the same, as a refusal.
-    ///
-    /// # Errors
-    ///
-    /// Where the batch as a whole must be refused: too many operations, or an id that stands there already.
-    pub fn push(&mut self, mut draft: Draft<'_>) -> Result<(), Rejection> {
-        let limit = self.cx.config.limits.operations;
-        if self.slots.len() >= limit {
-            return Err(Rejection::too_many(limit));
-        }
-        let index = self.slots.len();
-        if let Some(id) = &draft.label.id {
-            if !self.ids.insert(Arc::clone(id)) {
-                let problem = Problem::bad_request("two operations have the same id: make each one unique");
-                return Err(problem.at(format!("{}/{index}/id", self.pointer)).into());
-            }
-        }
-        if let Some(content_type) = draft.default_content_type.take() {
-            draft.message.headers.entry(header::CONTENT_TYPE).or_insert(content_type);
-        }
-        let problem = draft.problem.take().or_else(|| draft.judge().map(Box::new));
-        self.slots.push(match problem {
-            None => Slot { label: draft.label, state: State::Ready(draft.message) },
-            Some(mut problem) => {
-                problem.within(&format!("{}/{index}", self.pointer));
-                Slot { label: draft.label, state: State::Refused(problem) }
-            }
-        });
-        Ok(())
-    }
-
-    /// The batch, whole.
-    ///
-    /// # Errors
-    ///
-    /// An empty batch is a mistake of its sender.
-    pub fn finish(self) -> Result<Batch, Rejection> {
-        if self.slots.is_empty() {
-            return Err(Rejection::malformed("the batch is empty: it needs at least one operation"));
-        }
-        Ok(Batch { slots: self.slots })
-    }
-}
-
-/// No registered method has half as many bytes.
-const LONGEST_METHOD: usize = 64;
-
-/// One operation in the making. Each part is checked as it is set; the first fault is kept and becomes the operation's
-/// outcome. See [`DecodeContext::operation`].
-#[derive(Debug)]
-pub struct Draft<'a> {
-    cx: DecodeContext<'a>,
-    label: Label,
-    message: Message,
-    /// Where the target stands in the operation.
-    target_pointer: &'static str,
-    default_content_type: Option<HeaderValue>,
-    header_count: usize,
-    header_bytes: usize,
-    problem: Option<Box<Problem>>,
-}
-
-impl Draft<'_> {
     /// The client's name for the operation.
     pub fn id(&mut self, id: &str) {
-        let limit = self.cx.config.limits.id_bytes;
+        let limit = self.cx.config().limits.id_bytes;
         if id.len() > limit {
             return self.refuse(Problem::bad_request(format!("an id may have {limit} bytes at most")).at("/id"));
         }
@@ -194,7 +75,7 @@ impl Draft<'_> {
     /// the operation, as a JSON Pointer.
     pub fn target(&mut self, target: Bytes, pointer: &'static str) {
         self.target_pointer = pointer;
-        match target::parse(target, self.cx.config.limits.target_bytes) {
+        match target::parse(target, self.cx.config().limits.target_bytes) {
             Ok(target) => self.label.target = Some(target),
             Err(why) => self.refuse(Problem::bad_request(why).at(pointer)),
         }
@@ -212,7 +93,7 @@ impl Draft<'_> {
     }
 
     fn try_header(&mut self, name: &str, value: &[u8]) -> Result<(), String> {
-        let limits = &self.cx.config.limits;
+        let limits = &self.cx.config().limits;
         self.header_count += 1;
         self.header_bytes += name.len() + value.len();
         if self.header_count > limits.headers || self.header_bytes > limits.header_bytes {
@@ -222,7 +103,7 @@ impl Draft<'_> {
         let value = HeaderValue::from_bytes(trim(value))
             .map_err(|_| "the value of this header has a character that HTTP does not allow".to_owned())?;
         let name = HeaderName::from_bytes(name.as_bytes()).map_err(|_| "this is not a header name".to_owned())?;
-        match inherit::class(&name, &self.cx.config.operation_headers) {
+        match inherit::class(&name, &self.cx.config().operation_headers) {
             // Two of them is how one layer's check is made to see another type than the next layer's parser.
             Class::Allowed if name == header::CONTENT_TYPE && self.message.headers.contains_key(&name) => {
                 return Err("an operation can have only one `content-type`".to_owned());
@@ -266,9 +147,17 @@ impl Draft<'_> {
         self.problem.get_or_insert_with(|| Box::new(problem));
     }
 
+    /// What is wrong with it, now that nothing more will be set.
+    pub(crate) fn finish(&mut self) -> Option<Box<Problem>> {
+        if let Some(content_type) = self.default_content_type.take() {
+            self.message.headers.entry(header::CONTENT_TYPE).or_insert(content_type);
+        }
+        self.problem.take().or_else(|| self.judge().map(Box::new))
+    }
+
     /// What can be said only of a method and a target together.
     fn judge(&self) -> Option<Problem> {
-        let (config, method) = (self.cx.config, &self.label.method);
+        let (config, method) = (self.cx.config(), &self.label.method);
         let Some(target) = &self.label.target else {
             return Some(Problem::bad_request("the operation has no target").at(self.target_pointer));
         };

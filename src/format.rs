@@ -10,8 +10,8 @@ use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header::CONTENT_LENGT
 
 use crate::{
     batch::{Batch, Outcome},
+    builder::DecodeContext,
     config::Config,
-    draft::DecodeContext,
     rejection::Rejection,
 };
 

@@ -11,6 +11,7 @@ use http::{
 };
 
 use crate::{
+    authority::host_and_port,
     batch::{Label, Message},
     context::BatchContext,
 };
@@ -193,11 +194,6 @@ pub(crate) fn class(name: &HeaderName, extra: &[HeaderName]) -> Class {
         | "x-goog-api-client" => Class::Dropped,
         _ => Class::Refused,
     }
-}
-
-/// An authority without its userinfo.
-pub(crate) fn host_and_port(authority: &str) -> &str {
-    authority.rsplit_once('@').map_or(authority, |(_, host)| host)
 }
 
 #[cfg(test)]

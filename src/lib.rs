@@ -104,9 +104,12 @@ mod pipeline;
 mod media_type;
 mod negotiate;
 
-// decode (and encode)
+// read, decode
+mod authority;
+mod builder;
 mod draft;
 mod format;
+mod read;
 mod target;
 
 // plan
@@ -130,8 +133,9 @@ mod cookies;
 pub use crate::{
     batch::{Batch, Outcome},
     body::{RequestBody, ResponseBody},
+    builder::{BatchBuilder, DecodeContext},
     context::BatchContext,
-    draft::{BatchBuilder, DecodeContext, Draft},
+    draft::Draft,
     format::{Decode, Encode, EncodeContext, Encoder, Reply},
     future::ResponseFuture,
     layer::BatchLayer,

@@ -1,6 +1,6 @@
 //! The way of a batch, from the request to the 207.
 
-use std::{future::poll_fn, pin::pin, sync::Arc, task::Poll};
+use std::sync::Arc;
 
 use bytes::Bytes;
 use http::{Request, Response};
@@ -10,20 +10,20 @@ use tower::BoxError;
 
 use crate::{
     answer::Answer,
-    body::{ReadError, ResponseBody, Whole},
+    body::ResponseBody,
+    builder::DecodeContext,
     config::Config,
     context::BatchContext,
     dispatch::Dispatch,
-    draft::DecodeContext,
-    fault,
     format::EncodeContext,
     inherit::Inheritance,
     negotiate::negotiate,
+    read::read,
     rejection::Rejection,
     send::{Budget, send},
     service::Inner,
     spawn,
-    timer::{Timer, after},
+    timer::after,
     watch::{self, Watch},
 };
 
@@ -85,29 +85,4 @@ where
         answer.write(operations.slots());
     }
     Ok(answer.finish())
-}
-
-async fn read<B>(body: B, limit: usize, deadline: Instant) -> Result<Bytes, Rejection>
-where
-    B: Body<Data = Bytes, Error: Into<BoxError>>,
-{
-    if body.size_hint().lower() > limit as u64 {
-        return Err(Rejection::too_large(limit));
-    }
-    let (mut left, mut whole, mut timer) = (limit, pin!(Whole::new(body)), Timer::default());
-    let mut charge = |bytes| left.checked_sub(bytes).map(|rest| left = rest).is_some();
-    let read = poll_fn(|cx| match whole.as_mut().poll_read(cx, &mut charge) {
-        Poll::Ready(read) => Poll::Ready(Some(read)),
-        Poll::Pending => timer.poll_until(deadline, cx).map(|()| None),
-    });
-    match read.await {
-        Some(Ok(bytes)) => Ok(bytes),
-        Some(Err(ReadError::TooLarge)) => Err(Rejection::too_large(limit)),
-        Some(Err(ReadError::Body(error))) if fault::is_length_limit(&error) => Err(Rejection::too_large(limit)),
-        Some(Err(ReadError::Body(error))) => {
-            watch::cause("the batch could not be read", &error);
-            Err(Rejection::malformed("the batch broke off before its end; nothing of it ran"))
-        }
-        None => Err(Rejection::timeout()),
-    }
 }

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 
 use super::{Decode, Encode, EncodeContext, Encoder};
-use crate::{batch::Batch, draft::DecodeContext, rejection::Rejection};
+use crate::{batch::Batch, builder::DecodeContext, rejection::Rejection};
 
 mod check;
 mod container;

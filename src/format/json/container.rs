@@ -9,7 +9,7 @@ use serde_json::value::RawValue;
 use super::{operation::Operation, value::Name};
 use crate::{
     batch::Batch,
-    draft::{BatchBuilder, DecodeContext},
+    builder::{BatchBuilder, DecodeContext},
     problem::{Problem, shown, step},
     rejection::Rejection,
 };

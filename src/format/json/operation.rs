@@ -10,7 +10,8 @@ use serde_json::value::RawValue;
 
 use super::value::{self, Name};
 use crate::{
-    draft::{DecodeContext, Draft},
+    builder::DecodeContext,
+    draft::Draft,
     media_type::Content,
     problem::{Problem, shown, step},
 };
