@@ -8,6 +8,10 @@ use crate::{
     negotiate::Formats,
 };
 
+/// When the first operation of a large batch ends last, all others wait to be written: not in one go, for others than
+/// this task want their turn.
+const OUTCOMES_AT_A_TIME: usize = 64;
+
 /// One answer in the making, in request order.
 ///
 /// Each outcome is written, and what it held is freed, as soon as all before it are written: only what has overtaken
@@ -27,9 +31,10 @@ impl Answer {
         Self { encoder, status: formats.encoder.status(), cookies: Cookies::default(), body, written: 0 }
     }
 
-    /// Writes what can be written by now.
-    pub(crate) fn write(&mut self, slots: &mut [Slot]) {
-        while let Some(slot) = slots.get_mut(self.written).filter(|slot| slot.is_done()) {
+    /// Writes what can be written by now, or a part of it. Whether there may be more.
+    pub(crate) fn write(&mut self, slots: &mut [Slot]) -> bool {
+        for _ in 0..OUTCOMES_AT_A_TIME {
+            let Some(slot) = slots.get_mut(self.written).filter(|slot| slot.is_done()) else { return false };
             for cookie in slot.take_cookies() {
                 self.cookies.set(cookie);
             }
@@ -39,6 +44,7 @@ impl Answer {
             slot.state = State::Written;
             self.written += 1;
         }
+        true
     }
 
     pub(crate) fn finish(mut self) -> Response<Bytes> {

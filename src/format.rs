@@ -84,6 +84,41 @@ pub enum Reply {
 }
 
 /// Writes answers.
+///
+/// ```
+/// use http::HeaderValue;
+/// use tower_multistatus::{BatchLayer, Encode, EncodeContext, Encoder, Outcome};
+///
+/// /// One status a line.
+/// struct Statuses;
+///
+/// impl Encode for Statuses {
+///     fn media_types(&self) -> &[&'static str] {
+///         &["text/plain"]
+///     }
+///
+///     fn begin(&self, _cx: EncodeContext) -> Box<dyn Encoder> {
+///         Box::new(Statuses)
+///     }
+/// }
+///
+/// impl Encoder for Statuses {
+///     fn content_type(&self) -> HeaderValue {
+///         HeaderValue::from_static("text/plain; charset=utf-8")
+///     }
+///
+///     fn start(&mut self, _out: &mut Vec<u8>) {}
+///
+///     fn outcome(&mut self, outcome: Outcome<'_>, out: &mut Vec<u8>) {
+///         out.extend_from_slice(outcome.status().as_str().as_bytes());
+///         out.push(b'\n');
+///     }
+///
+///     fn finish(&mut self, _out: &mut Vec<u8>) {}
+/// }
+///
+/// let layer = BatchLayer::new().encoder(Statuses);
+/// ```
 pub trait Encode: Send + Sync + 'static {
     /// The media types that it writes, best first.
     fn media_types(&self) -> &[&'static str];

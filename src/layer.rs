@@ -236,6 +236,16 @@ impl BatchLayer {
 
     /// Copies an extension of the batch's request, if it is there, into that of each operation.
     ///
+    /// ```
+    /// use tower_multistatus::BatchLayer;
+    ///
+    /// /// Put there by a layer outside.
+    /// #[derive(Clone)]
+    /// struct Tenant(String);
+    ///
+    /// let layer = BatchLayer::new().forward_extension::<Tenant>();
+    /// ```
+    ///
     /// The extensions of operations are otherwise empty: most of what stands in the outer ones belongs to the outer
     /// request alone, such as its route's parameters or its upgrade.
     pub fn forward_extension<T: Clone + Send + Sync + 'static>(self) -> Self {
@@ -272,7 +282,18 @@ impl BatchLayer {
 impl BatchLayer {
     /// Which status an error of the wrapped service is; [`fault::status`](crate::fault::status) by default.
     ///
-    /// A gateway says `.with_error_status(fault::gateway)`.
+    /// ```
+    /// use http::StatusCode;
+    /// use tower_multistatus::{BatchLayer, fault};
+    ///
+    /// // A gateway, where an error means that the upstream could not be reached.
+    /// let gateway = BatchLayer::new().with_error_status(fault::gateway);
+    /// // One's own judgement first.
+    /// let mine = BatchLayer::new().with_error_status(|error| match error.downcast_ref::<std::io::Error>() {
+    ///     Some(_) => StatusCode::SERVICE_UNAVAILABLE,
+    ///     None => fault::status(error),
+    /// });
+    /// ```
     pub fn with_error_status(
         self,
         status: impl Fn(&(dyn Error + 'static)) -> StatusCode + Send + Sync + 'static,
@@ -281,11 +302,31 @@ impl BatchLayer {
     }
 
     /// How the refusal of a whole batch is answered; [`Rejection::to_response`] by default.
+    ///
+    /// ```
+    /// use tower_multistatus::BatchLayer;
+    ///
+    /// let layer = BatchLayer::new().with_rejection(|rejection| {
+    ///     let mut response = rejection.to_response();
+    ///     if rejection.is_too_large() {
+    ///         response.headers_mut().insert("link", "</help/batches>; rel=help".parse().expect("a valid header"));
+    ///     }
+    ///     response
+    /// });
+    /// ```
     pub fn with_rejection(self, render: impl Fn(&Rejection) -> Response<Bytes> + Send + Sync + 'static) -> Self {
         self.with(|config| config.render_rejection = Arc::new(render))
     }
 
     /// Is called once for each operation, when it has its outcome: for metrics.
+    ///
+    /// ```
+    /// use tower_multistatus::BatchLayer;
+    ///
+    /// let layer = BatchLayer::new().on_outcome(|cx, status, elapsed| {
+    ///     println!("operation {} of {:?}: {status} after {elapsed:?}", cx.index(), cx.total());
+    /// });
+    /// ```
     ///
     /// The time is zero for an operation that never ran. Where the answer is dropped before its end, because the client
     /// has gone, operations without an outcome are not told.

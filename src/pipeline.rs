@@ -23,7 +23,7 @@ use crate::{
     send::{Budget, send},
     service::Inner,
     spawn,
-    timer::after,
+    timer::{after, yield_now},
     watch::{self, Watch},
 };
 
@@ -83,6 +83,9 @@ where
     });
     while operations.next().await.is_some() {
         answer.write(operations.slots());
+    }
+    while answer.write(operations.slots()) {
+        yield_now().await;
     }
     Ok(answer.finish())
 }

@@ -215,3 +215,31 @@ async fn operations_that_wait_cost_nothing_while_others_go_on() {
     // Once when it begins, once when it gets a place of its own, once when it is woken.
     assert!(polls.load(Relaxed) <= 3 * count, "{} polls of {count} operations", polls.load(Relaxed));
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_backlog_is_written_in_turns() {
+    // The first ends last, so that all others wait to be written.
+    let (open, opened) = oneshot::channel::<()>();
+    let opened = Arc::new(Mutex::new(Some(opened)));
+    let inner = service_fn(move |request: SubRequest| {
+        let opened = opened.lock().unwrap().take_if(|_| request.uri().path() == "/0");
+        async move {
+            if let Some(opened) = opened {
+                opened.await.unwrap();
+            }
+            Ok::<_, Infallible>(Response::new(Body::empty()))
+        }
+    });
+    let mut batch = task::spawn(roomy().layer(inner).oneshot(request(gets(FEWER))));
+    let mut turns = 0;
+    assert_pending!(batch.poll());
+    while batch.is_woken() {
+        assert_pending!(batch.poll());
+    }
+    open.send(()).unwrap();
+    while batch.poll().is_pending() {
+        assert!(batch.is_woken());
+        turns += 1;
+    }
+    assert!(turns >= FEWER / 64 - 1, "{turns}");
+}
