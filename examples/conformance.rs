@@ -25,8 +25,8 @@
 //! | `GET /boom` | panics: a 500 in a batch, else a broken connection |
 //! | `POST /echo` | 200, what was sent |
 //!
-//! Every error is a JSON object with a `message`: 404 for an id, or a route, that isn't there, 400 for what is not
-//! JSON, 415 for what doesn't say that it is, 422 for JSON that is no user.
+//! Every error is a JSON object with a `message`: 404 for a route that isn't there, and for an unknown id whatever the
+//! method, 400 for what is not JSON or doesn't say that it is, 422 for JSON that is no user.
 
 use std::{
     collections::HashMap,
@@ -53,7 +53,7 @@ const MAX_BLOB: usize = 64 << 20;
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let api = Router::new()
         .route("/users", post(create))
-        .route("/users/{id}", get(read).put(replace).patch(update).delete(remove))
+        .route("/users/{id}", get(read).put(replace).patch(update).delete(remove).fallback(other))
         .route("/slow/{ms}", get(slow))
         .route("/blob/{n}", get(blob))
         .route("/boom", get(boom))
@@ -128,6 +128,12 @@ async fn remove(State(users): State<Users>, Path(id): Path<String>) -> StatusCod
     removed.map_or(StatusCode::NOT_FOUND, |_| StatusCode::NO_CONTENT)
 }
 
+/// What else is sent to a user.
+async fn other(State(users): State<Users>, Path(id): Path<String>) -> Result<Response, StatusCode> {
+    users.lock().find(&id)?;
+    Ok((StatusCode::METHOD_NOT_ALLOWED, [(header::ALLOW, "GET, HEAD, PUT, PATCH, DELETE")]).into_response())
+}
+
 async fn slow(Path(ms): Path<u64>) -> Json<Value> {
     tokio::time::sleep(Duration::from_millis(ms)).await;
     Json(json!({"slept": ms}))
@@ -158,6 +164,10 @@ async fn explain(response: Response) -> Response {
         return response;
     }
     let (mut head, body) = response.into_parts();
+    // To axum the type is what is wrong; to this API it is a body that is no user.
+    if status == StatusCode::UNSUPPORTED_MEDIA_TYPE {
+        head.status = StatusCode::BAD_REQUEST;
+    }
     let text = to_bytes(body, 4096).await.unwrap_or_default();
     let message = match text.as_ref() {
         [] => status.canonical_reason().unwrap_or("error").into(),
