@@ -50,7 +50,35 @@ pub(crate) struct Dispatch<S, F> {
     turn: Turn,
 }
 
-type Place<F> = Pin<Box<Option<F>>>;
+/// Where a sub-request lives, once it has been polled.
+struct Place<F>(Pin<Box<Option<F>>>);
+
+impl<F> Place<F> {
+    fn empty() -> Self {
+        Self(Box::pin(None))
+    }
+
+    /// A panic on the way down is the service's, as one on the way up would be.
+    fn clear(&mut self) {
+        if caught(|| self.0.set(None)).is_none() {
+            watch::cause("the inner service panicked", &"when its future was dropped");
+        }
+    }
+
+    fn poll(&mut self, cx: &mut Context<'_>) -> Option<Poll<F::Output>>
+    where
+        F: Future,
+    {
+        self.0.as_mut().as_pin_mut().map(|sub_request| sub_request.poll(cx))
+    }
+}
+
+/// When a client hangs up too: siblings have permits to give back.
+impl<F> Drop for Place<F> {
+    fn drop(&mut self) {
+        self.clear();
+    }
+}
 
 /// What is left of the current poll.
 #[derive(Debug, Default)]
@@ -84,7 +112,7 @@ where
             send,
             slots,
             running: FuturesUnordered::new(),
-            place: Box::pin(None),
+            place: Place::empty(),
             timer: Timer::default(),
             batch_deadline,
             next_deadline: batch_deadline,
@@ -172,12 +200,12 @@ where
         let request = self.inheritance.request(label, message, context);
         let sub_request = (self.send)(request, &watch);
         *state = State::Running(watch);
-        self.place.set(Some(sub_request));
-        let first = self.place.as_mut().as_pin_mut().expect("it was just put there").poll(cx);
+        self.place.0.set(Some(sub_request));
+        let first = self.place.poll(cx).expect("it was just put there");
         if first.is_ready() {
-            self.place.set(None);
+            self.place.clear();
         } else {
-            let place = mem::replace(&mut self.place, Box::pin(None));
+            let place = mem::replace(&mut self.place, Place::empty());
             let deadline = after(self.config.limits.operation_timeout);
             self.next_deadline = self.next_deadline.min(deadline);
             self.running.push(Running { index, deadline, place, waker: None });
@@ -251,10 +279,7 @@ struct Running<F> {
 
 impl<F> Running<F> {
     fn expire(&mut self) {
-        // A panic on the way down is the service's, as one on the way up would be.
-        if caught(|| self.place.set(None)).is_none() {
-            watch::cause("the inner service panicked", &"when its future was dropped");
-        }
+        self.place.clear();
         if let Some(waker) = self.waker.take() {
             waker.wake();
         }
@@ -265,15 +290,13 @@ impl<F: Future<Output = Verdict>> Future for Running<F> {
     type Output = (usize, Verdict);
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let verdict = match self.place.as_mut().as_pin_mut() {
-            Some(sub_request) => match sub_request.poll(cx) {
-                Poll::Ready(verdict) => verdict,
-                Poll::Pending => {
-                    // Only `expire` needs it, and it stays the same as long as this stands in the queue.
-                    self.waker.get_or_insert_with(|| cx.waker().clone());
-                    return Poll::Pending;
-                }
-            },
+        let verdict = match self.place.poll(cx) {
+            Some(Poll::Ready(verdict)) => verdict,
+            Some(Poll::Pending) => {
+                // Only `expire` needs it, and it stays the same as long as this stands in the queue.
+                self.waker.get_or_insert_with(|| cx.waker().clone());
+                return Poll::Pending;
+            }
             None => Err(Box::new(timed_out())),
         };
         Poll::Ready((self.index, verdict))

@@ -7,7 +7,7 @@ use crate::{
     batch::{Label, Message},
     builder::DecodeContext,
     inherit::{self, Class},
-    problem::{Problem, step},
+    problem::{Problem, shown, step},
     target,
 };
 
@@ -116,8 +116,9 @@ impl<'a> Draft<'a> {
             Class::Host => return Err("an operation can't be sent to another host than the batch".to_owned()),
             Class::Refused => {
                 return Err(format!(
-                    "an operation may not set `{name}`: set it on the batch, for all operations; or the server's \
-                     author may permit it (`BatchLayer::allow_header`)"
+                    "an operation may not set `{}`: set it on the batch, for all operations; or the server's \
+                     author may permit it (`BatchLayer::allow_header`)",
+                    shown(name.as_str())
                 ));
             }
         }

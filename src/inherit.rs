@@ -116,12 +116,11 @@ fn inherited_headers(outer: &Parts) -> HeaderMap {
 }
 
 /// Who the client is, and where it comes from. A client must not be able to take this away by naming it in `Connection`,
-/// for what an outer proxy has added would go with it.
+/// for what an outer proxy has added would go with it. Proxies have many names for it.
 fn is_protected(name: &HeaderName) -> bool {
     let name = name.as_str();
-    matches!(name, "authorization" | "cookie" | "forwarded" | "host" | "origin" | "via" | "x-real-ip")
-        || name.starts_with("x-forwarded-")
-        || name.starts_with("sec-")
+    matches!(name, "cookie" | "host" | "origin" | "via")
+        || ["amzn", "auth", "client", "forwarded", "-ip", "sec-", "user"].iter().any(|part| name.contains(part))
 }
 
 /// `Connection` may name further headers that are meant for the next hop only (RFC 9110 §7.6.1).

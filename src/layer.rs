@@ -142,7 +142,7 @@ impl BatchLayer {
     /// threads. It needs tokio's runtime.
     ///
     /// Dropping the answer then aborts the tasks at their next `await`; a handler that never awaits runs to its end, and
-    /// its result is dropped.
+    /// its result is dropped. So after a time-out an operation may still run beside the next one.
     #[cfg(feature = "spawn")]
     #[cfg_attr(docsrs, doc(cfg(feature = "spawn")))]
     pub fn spawn(self) -> Self {
@@ -157,6 +157,9 @@ impl BatchLayer {
 
     /// The time of the whole batch, from the call; 60 s by default. After it, what has not ended is dropped and is a
     /// 504. Where not even the request was read by then, the batch is a 408.
+    ///
+    /// The clock is looked at when something is pending, and after each 32 operations that begin or end: so many that never
+    /// wait may begin after this time.
     pub fn batch_timeout(self, timeout: Duration) -> Self {
         self.with(|config| config.limits.batch_timeout = timeout)
     }
@@ -175,8 +178,11 @@ impl BatchLayer {
     }
 
     /// The bytes of all outcomes' bodies together, as the service sends them; 16 MiB by default. An outcome that would
-    /// go over it is a 507, though its operation was carried out; the others go on while they fit. On the wire base64
-    /// makes a third more of it, and escaping of control characters in text up to six times as much.
+    /// go over it is a 507, though its operation was carried out; the others go on while they fit.
+    ///
+    /// On the wire it may be more: base64 makes a third more of it, the escaping of control characters in JSON up to six
+    /// times as much, and that of `&`, `<` and `>` in XML up to five times. Ids, targets and headers of results are not
+    /// counted; those that clients send have limits of their own.
     pub fn max_response_bytes(self, bytes: usize) -> Self {
         self.with(|config| config.limits.response_bytes = bytes)
     }
@@ -219,8 +225,8 @@ impl BatchLayer {
 
     /// One more header of a response that is told in the answer, beside `content-type`, `content-encoding`,
     /// `content-range`, `location`, `etag`, `last-modified`, `retry-after`, `allow`, `link` and `www-authenticate`. `set-cookie` never is: cookies
-    /// are set by the answer as a whole, where no script can read them (of the same cookie the last one, and 6 KiB
-    /// together at most, for a larger head would be refused on the way). `content-length` would be the wrong one, and isn't
+    /// are set by the answer as a whole, where no script can read them (of the same cookie the last one, and 64 of
+    /// 3 KiB together at most, for a larger head would be refused on the way). `content-length` would be the wrong one, and isn't
     /// told either.
     pub fn result_header(self, name: HeaderName) -> Self {
         self.with(|config| config.result_headers.push(name))

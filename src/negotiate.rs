@@ -25,9 +25,10 @@ pub(crate) fn negotiate<'a>(config: &'a Config, headers: &HeaderMap) -> Result<F
     }
     let decoder = reader(config, headers)?;
     let (encoder, media_type) = match decoder.reply() {
-        Reply::Prefer(media_type) => writer(config, &Accept::new(headers), media_type)?,
-        Reply::Always(media_type) => writer(config, &Accept::only(media_type), media_type)?,
-    };
+        Reply::Prefer(media_type) => best_writer(config, &Accept::new(headers), media_type),
+        Reply::Always(media_type) => offers(config).filter(|offer| offer.1 == media_type).last(),
+    }
+    .ok_or_else(|| Rejection::not_acceptable(&distinct(offers(config).map(|(_, media_type)| media_type))))?;
     Ok(Formats { decoder, encoder, media_type })
 }
 
@@ -45,29 +46,38 @@ fn reader<'a>(config: &'a Config, headers: &HeaderMap) -> Result<&'a Arc<dyn Dec
     };
     // From the end: a format of the user's comes before one of ours that accepts the same.
     found.and_then(|found| config.decoders.iter().rev().find(|decoder| decoder.accepts(&found))).ok_or_else(|| {
-        let accepted: Vec<_> = config.decoders.iter().flat_map(|decoder| decoder.media_types()).copied().collect();
-        Rejection::unsupported_media_type(&accepted)
+        let accepted = config.decoders.iter().flat_map(|decoder| decoder.media_types());
+        Rejection::unsupported_media_type(&distinct(accepted.copied()))
     })
 }
 
-fn writer<'a>(
-    config: &'a Config,
-    accept: &Accept<'_>,
-    preferred: &str,
-) -> Result<(&'a Arc<dyn Encode>, &'static str), Rejection> {
-    let offers = || {
-        let encoders = config.encoders.iter();
-        encoders.flat_map(|encoder| encoder.media_types().iter().map(move |media_type| (encoder, *media_type)))
-    };
+type Offer<'a> = (&'a Arc<dyn Encode>, &'static str);
+
+/// All that can be written, in order of the server's preference.
+fn offers(config: &Config) -> impl Iterator<Item = Offer<'_>> {
+    let encoders = config.encoders.iter();
+    encoders.flat_map(|encoder| encoder.media_types().iter().map(move |media_type| (encoder, *media_type)))
+}
+
+fn best_writer<'a>(config: &'a Config, accept: &Accept<'_>, preferred: &str) -> Option<Offer<'a>> {
     // Where two write the same type, the rank is that of the first, and of equal scores the last one wins: a format of
     // the user's takes the place of ours.
-    let rank = |media_type| Reverse(offers().position(|(_, offer)| offer == media_type));
-    offers()
+    let rank = |media_type| Reverse(offers(config).position(|(_, offer)| offer == media_type));
+    offers(config)
         .map(|offer| ((accept.quality(offer.1), offer.1 == preferred, rank(offer.1)), offer))
         .filter(|((quality, ..), _)| *quality > 0)
         .max_by_key(|(score, _)| *score)
         .map(|(_, offer)| offer)
-        .ok_or_else(|| Rejection::not_acceptable(&offers().map(|(_, media_type)| media_type).collect::<Vec<_>>()))
+}
+
+fn distinct(media_types: impl Iterator<Item = &'static str>) -> Vec<&'static str> {
+    let mut distinct = Vec::new();
+    for media_type in media_types {
+        if !distinct.contains(&media_type) {
+            distinct.push(media_type);
+        }
+    }
+    distinct
 }
 
 /// The `Accept` of a request, over all its lines. What can't be read in it is passed over.
@@ -75,17 +85,16 @@ struct Accept<'a> {
     ranges: Vec<MediaType<'a>>,
 }
 
+/// No client means more; who sends more shall not have them compared.
+const MOST_RANGES: usize = 64;
+
 /// Qualities in thousandths; RFC 9110 §12.4.2 has no finer ones.
 const WHOLLY: u16 = 1000;
 
 impl<'a> Accept<'a> {
-    fn only(media_type: &'a str) -> Self {
-        Self { ranges: MediaType::parse(media_type).into_iter().collect() }
-    }
-
     fn new(headers: &'a HeaderMap) -> Self {
         let lines = headers.get_all(header::ACCEPT).iter().filter_map(|line| line.to_str().ok());
-        Self { ranges: lines.flat_map(MediaTypeList::new).filter_map(Result::ok).collect() }
+        Self { ranges: lines.flat_map(MediaTypeList::new).filter_map(Result::ok).take(MOST_RANGES).collect() }
     }
 
     /// Of the ranges that match, the most specific one decides.
@@ -93,15 +102,15 @@ impl<'a> Accept<'a> {
         if self.ranges.is_empty() {
             return WHOLLY;
         }
-        let matching = self.ranges.iter().filter_map(|range| Some((specificity(range, offer)?, quality(range))));
+        let Ok(offer) = MediaType::parse(offer) else { return 0 };
+        let matching = self.ranges.iter().filter_map(|range| Some((specificity(range, &offer)?, quality(range))));
         matching.max_by_key(|(specificity, quality)| (*specificity, *quality)).map_or(0, |(_, quality)| quality)
     }
 }
 
-fn specificity(range: &MediaType<'_>, offer: &str) -> Option<u8> {
-    let offer = MediaType::parse(offer).ok()?;
+fn specificity(range: &MediaType<'_>, offer: &MediaType<'_>) -> Option<u8> {
     // Parameters never stand in the way: clients add `charset` or `odata.metadata`, and mean the plain type.
-    if range.essence() == offer {
+    if range.essence() == *offer {
         Some(2)
     } else if range.subty != names::_STAR {
         None
@@ -127,7 +136,7 @@ mod tests {
     fn chosen(accept: &str) -> Option<&'static str> {
         let mut headers = HeaderMap::new();
         headers.insert(header::ACCEPT, accept.parse().unwrap());
-        writer(&Config::default(), &Accept::new(&headers), "application/json").ok().map(|(_, media_type)| media_type)
+        best_writer(&Config::default(), &Accept::new(&headers), "application/json").map(|(_, media_type)| media_type)
     }
 
     #[test]

@@ -121,7 +121,10 @@ where
             return Poll::Pending;
         }
         // It may panic, or panic once more, on its way down.
-        let ended = caught(|| self.project().state.set(State::Ended));
+        let ended = caught(|| self.as_mut().project().state.set(State::Ended));
+        if let (Some(Poll::Ready(Ok(_))), Some(())) = (&polled, ended) {
+            *self.project().charged = 0;
+        }
         polled.filter(|_| ended.is_some()).unwrap_or_else(|| {
             watch::cause("the inner service panicked", &"see the panic's own message");
             Poll::Ready(Err(Box::new(failure(StatusCode::INTERNAL_SERVER_ERROR))))
@@ -163,7 +166,6 @@ where
                     };
                     return Poll::Ready(match ready!(body.poll_read(cx, charge)) {
                         Ok(body) => {
-                            *this.charged = 0;
                             let head = head.take().expect("a verdict ends this state");
                             Ok(Response::from_parts(head, body))
                         }

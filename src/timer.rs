@@ -8,7 +8,7 @@ use std::{
 
 use tokio::time::{Instant, Sleep, sleep_until};
 
-/// The one timer of a batch. It exists only once something is pending: a batch that never waits needs neither a timer
+/// The timer of a batch. It exists only once something is pending: a batch that never waits needs neither a timer
 /// nor tokio's runtime.
 #[derive(Debug, Default)]
 pub(crate) struct Timer {

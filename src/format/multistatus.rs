@@ -176,6 +176,8 @@ fn description(response: &Response<Bytes>) -> Option<String> {
     }
 }
 
+const HEX: [char; 16] = ['0', '1', '2', '3', '4', '5', '6', '7', '8', '9', 'A', 'B', 'C', 'D', 'E', 'F'];
+
 /// Percent-encodes what a header or a path may hold, and a URI may not (RFC 3986 §2).
 fn uri_reference(text: &str) -> Cow<'_, str> {
     let bytes = text.as_bytes();
@@ -186,8 +188,15 @@ fn uri_reference(text: &str) -> Cow<'_, str> {
     if (0..bytes.len()).all(is_uri) {
         return Cow::Borrowed(text);
     }
-    let encode = |at| if is_uri(at) { char::from(bytes[at]).to_string() } else { format!("%{:02X}", bytes[at]) };
-    (0..bytes.len()).map(encode).collect()
+    let mut encoded = String::with_capacity(text.len() + 32);
+    for (at, &byte) in bytes.iter().enumerate() {
+        if is_uri(at) {
+            encoded.push(char::from(byte));
+        } else {
+            encoded.extend(['%', HEX[usize::from(byte >> 4)], HEX[usize::from(byte & 15)]]);
+        }
+    }
+    encoded.into()
 }
 
 /// Whether XML 1.0 has a place for this character (§2.2 there), even as a reference.
