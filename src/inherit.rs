@@ -48,7 +48,7 @@ impl Inheritance {
         let mut request = Request::new(message.body);
         *request.version_mut() = Version::HTTP_11;
         *request.method_mut() = label.method.clone();
-        *request.uri_mut() = self.uri(label.target.clone().unwrap_or_else(|| PathAndQuery::from_static("/")));
+        *request.uri_mut() = self.uri(label.target.clone().expect("an operation without a target was refused"));
         *request.headers_mut() = self.headers(message.headers, length);
         *request.extensions_mut() = self.extensions.clone();
         request.extensions_mut().insert(context);

@@ -312,6 +312,25 @@ async fn a_panic_on_the_way_down_is_one_operations_failure() {
     }
 }
 
+#[tokio::test]
+async fn a_panic_on_the_way_down_keeps_no_sibling_alive() {
+    let semaphore = Arc::new(Semaphore::new(3));
+    let permits = Arc::clone(&semaphore);
+    let inner = service_fn(move |request: SubRequest| {
+        let permits = Arc::clone(&permits);
+        async move {
+            let _permit = permits.acquire().await?;
+            let _bomb = (request.uri().path() == "/1").then(|| Bomb);
+            std::future::pending::<Result<Response<Body>, BoxError>>().await
+        }
+    });
+    let mut batch = task::spawn(BatchLayer::new().layer(inner).oneshot(request(gets(3))));
+    assert_pending!(batch.poll());
+    assert_eq!(semaphore.available_permits(), 0);
+    drop(batch);
+    assert_eq!(semaphore.available_permits(), 3);
+}
+
 /// tokio grants each task a share of work at a time. Operations that always use it up must not keep the batch from
 /// seeing that time is over.
 #[tokio::test]

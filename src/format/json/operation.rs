@@ -90,6 +90,9 @@ impl<'a> Operation<'a> {
         if let Some(fault) = self.fault {
             draft.refuse(*fault);
         }
+        if draft.is_refused() {
+            return draft;
+        }
         if let Some(headers) = present(self.headers) {
             if let Err(problem) = set_headers(&mut draft, headers) {
                 draft.refuse(problem);
