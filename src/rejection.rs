@@ -26,6 +26,8 @@ struct Refusal {
     problem: Problem,
     /// Tells the client what it could have sent.
     hint: Option<(HeaderName, HeaderValue)>,
+    /// A status can't tell: a format of the user's may have a 500 of its own.
+    is_misplaced: bool,
 }
 
 impl Rejection {
@@ -89,14 +91,14 @@ impl Rejection {
     }
 
     pub(crate) fn misplaced() -> Self {
-        Problem::new(
+        let problem = Problem::new(
             StatusCode::INTERNAL_SERVER_ERROR,
             "BatchLayer was given to axum's `Router::layer`, which wraps each route on its own, so that a batch would \
              never reach the other routes. Wrap the whole router instead: `router.batch(BatchLayer::new())` (feature \
              `axum`), or `Router::new().fallback_service(ServiceBuilder::new().layer(BatchLayer::new())\
              .service(router))`. If this really is what you want, say `.assume_whole_service()`",
-        )
-        .into()
+        );
+        Self(Box::new(Refusal { problem, hint: None, is_misplaced: true }))
     }
 
     fn hinting(mut self, name: HeaderName, value: &str) -> Self {
@@ -149,7 +151,7 @@ impl Rejection {
     /// The layer wraps a single axum route; a mistake of the server's author, not of the client.
     #[must_use]
     pub fn is_misplaced(&self) -> bool {
-        self.status() == StatusCode::INTERNAL_SERVER_ERROR
+        self.0.is_misplaced
     }
 
     /// The answer that is sent where nobody said otherwise; a custom one may start from it.
@@ -168,7 +170,7 @@ impl Rejection {
 
 impl From<Problem> for Rejection {
     fn from(problem: Problem) -> Self {
-        Self(Box::new(Refusal { problem, hint: None }))
+        Self(Box::new(Refusal { problem, hint: None, is_misplaced: false }))
     }
 }
 
