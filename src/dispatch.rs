@@ -230,7 +230,7 @@ where
         let slot = &mut self.slots[index];
         let watch = slot.end(verdict);
         let Some(outcome) = slot.outcome(index) else { return false };
-        let elapsed = watch.unwrap_or_else(|| Watch::start(false, index, &slot.label)).stop(outcome.status());
+        let elapsed = watch.unwrap_or_else(|| Watch::idle(index, &slot.label)).stop(outcome.status());
         if let Some(on_outcome) = &self.config.on_outcome {
             on_outcome(&BatchContext::new(index, slot.label.id.clone(), Some(total)), outcome.status(), elapsed);
         }

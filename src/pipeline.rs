@@ -1,6 +1,6 @@
 //! The way of a batch, from the request to the 207.
 
-use std::sync::Arc;
+use std::{future::poll_fn, mem, sync::Arc, task::Poll};
 
 use bytes::Bytes;
 use http::{Request, Response};
@@ -23,7 +23,7 @@ use crate::{
     send::{Budget, send},
     service::Inner,
     spawn,
-    timer::{after, yield_now},
+    timer::after,
     watch::{self, Watch},
 };
 
@@ -88,4 +88,17 @@ where
         yield_now().await;
     }
     Ok(answer.finish())
+}
+
+/// Gives the executor its turn.
+async fn yield_now() {
+    let mut yielded = false;
+    poll_fn(|cx| {
+        if mem::replace(&mut yielded, true) {
+            return Poll::Ready(());
+        }
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    })
+    .await;
 }

@@ -52,6 +52,11 @@ impl Problem {
         self
     }
 
+    /// The document, as JSON.
+    pub(crate) fn to_json(&self) -> String {
+        serde_json::to_string(self).expect("a problem has only string keys and plain values")
+    }
+
     /// Puts `prefix` before the pointer, so that a place in an operation becomes one in the batch.
     pub(crate) fn within(&mut self, prefix: &str) {
         self.pointer.get_or_insert_default().insert_str(0, prefix);

@@ -157,8 +157,7 @@ impl Rejection {
     /// The answer that is sent where nobody said otherwise; a custom one may start from it.
     #[must_use]
     pub fn to_response(&self) -> Response<Bytes> {
-        let document = serde_json::to_vec(self.problem()).expect("a problem has only string keys and plain values");
-        let mut response = Response::new(Bytes::from(document));
+        let mut response = Response::new(Bytes::from(self.problem().to_json()));
         *response.status_mut() = self.status();
         let headers = response.headers_mut();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));

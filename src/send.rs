@@ -42,8 +42,8 @@ impl Budget {
 pin_project! {
     /// One sub-request on its way. Whatever goes wrong is its verdict; no error and no panic gets past this.
     ///
-    /// By hand rather than as an `async fn`, for each one is moved a few times before it is polled, and this is a
-    /// third of the size.
+    /// By hand rather than as an `async fn`, which keeps what it was called with beside what it makes of it: each one is
+    /// moved a few times before it is polled.
     pub(crate) struct Sending<S, B>
     where
         S: Inner<B>,

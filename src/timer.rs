@@ -1,6 +1,4 @@
 use std::{
-    future::poll_fn,
-    mem,
     pin::Pin,
     task::{Context, Poll},
     time::Duration,
@@ -35,17 +33,4 @@ impl Timer {
 pub(crate) fn after(timeout: Duration) -> Instant {
     let now = Instant::now();
     now.checked_add(timeout).unwrap_or_else(|| now + Duration::from_secs(30 * 365 * 24 * 60 * 60))
-}
-
-/// Gives the executor its turn.
-pub(crate) async fn yield_now() {
-    let mut yielded = false;
-    poll_fn(|cx| {
-        if mem::replace(&mut yielded, true) {
-            return Poll::Ready(());
-        }
-        cx.waker().wake_by_ref();
-        Poll::Pending
-    })
-    .await;
 }

@@ -15,11 +15,25 @@ pub(crate) struct Watch {
     span: Option<tracing::Span>,
 }
 
+impl Watch {
+    /// For an operation that begins. The clock is read only if somebody wants to know the time, or if the span is
+    /// recorded.
+    pub(crate) fn start(timed: bool, index: usize, label: &Label) -> Self {
+        let mut watch = Self::idle(index, label);
+        watch.began = (timed || watch.is_recorded()).then(Instant::now);
+        watch
+    }
+}
+
 #[cfg(not(feature = "tracing"))]
 impl Watch {
-    /// The clock is read only if somebody is `timed`.
-    pub(crate) fn start(timed: bool, _index: usize, _label: &Label) -> Self {
-        Self { began: timed.then(Instant::now) }
+    /// For an operation that never runs.
+    pub(crate) fn idle(_index: usize, _label: &Label) -> Self {
+        Self::default()
+    }
+
+    fn is_recorded(&self) -> bool {
+        false
     }
 
     /// What the operations of one batch belong to.
@@ -40,8 +54,8 @@ impl Watch {
 
 #[cfg(feature = "tracing")]
 impl Watch {
-    /// The clock is read only if somebody is `timed`, or if the span is recorded.
-    pub(crate) fn start(timed: bool, index: usize, label: &Label) -> Self {
+    /// For an operation that never runs.
+    pub(crate) fn idle(index: usize, label: &Label) -> Self {
         let span = tracing::info_span!(
             "operation",
             index,
@@ -51,8 +65,11 @@ impl Watch {
             status = tracing::field::Empty,
             elapsed = tracing::field::Empty,
         );
-        let span = Some(span).filter(|span| !span.is_disabled());
-        Self { began: (timed || span.is_some()).then(Instant::now), span }
+        Self { began: None, span: Some(span).filter(|span| !span.is_disabled()) }
+    }
+
+    fn is_recorded(&self) -> bool {
+        self.span.is_some()
     }
 
     /// What the operations of one batch belong to.

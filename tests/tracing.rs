@@ -251,3 +251,15 @@ async fn a_request_that_is_no_batch_has_no_span_of_ours() {
     assert_eq!(entries.len(), 2, "what the handler says");
     assert!(entries.iter().all(|entry| entry.parent.is_none()));
 }
+
+/// With a clock that goes.
+#[tokio::test]
+async fn what_never_ran_took_no_time() {
+    let (capture, _guard) = Capture::start();
+    let (told, times) = std::sync::mpsc::channel();
+    let layer = BatchLayer::new().on_outcome(move |_, status, elapsed| told.send((status.as_u16(), elapsed)).unwrap());
+    post(layer.layer(service_fn(obey)), json!([{"path": "nowhere"}])).await;
+    assert_eq!(times.try_iter().collect::<Vec<_>>(), [(400, Duration::ZERO)]);
+    let [span] = capture.named("operation").try_into().unwrap();
+    assert_eq!((span.fields.0["status"].as_str(), span.fields.0["elapsed"].as_str()), ("400", "0ns"));
+}

@@ -12,11 +12,7 @@ use quick_xml::{
 };
 
 use super::{Encode, EncodeContext, Encoder, header_text};
-use crate::{
-    batch::Outcome,
-    media_type::Content,
-    problem::{Problem, reason},
-};
+use crate::{batch::Outcome, media_type::Content, problem::reason};
 
 /// Writes `application/xml` or `text/xml`, whichever was asked for.
 #[derive(Debug)]
@@ -117,14 +113,10 @@ impl Responses {
                     body(response, xml);
                 }
             }
-            Err(problem) => xml.element("b:body", [("type", "application/problem+json")], &document(problem)),
+            Err(problem) => xml.element("b:body", [("type", "application/problem+json")], &problem.to_json()),
         }
         xml.close("b:result");
     }
-}
-
-fn document(problem: &Problem) -> String {
-    serde_json::to_string(problem).expect("a problem has only string keys and plain values")
 }
 
 fn body(response: &Response<Bytes>, xml: &mut Xml<'_>) {

@@ -119,11 +119,10 @@ impl<'de: 'a, 'a> Visitor<'de> for Container<'a, '_> {
                     object.next_value::<IgnoredAny>()?;
                 }
             }
-            if names.contains(&name) {
+            if let Some(name) = names.replace(name) {
                 let detail = format!("the member `{}` stands there twice", shown(&name));
                 return Err(self.reject(Problem::bad_request(detail).at(step("", &name)).into()));
             }
-            names.insert(name);
         }
         match operations {
             Some(_) if names.contains("requests") => {

@@ -43,23 +43,15 @@ impl Results {
         if opening == b"," {
             out.push(b'}');
         }
-        let member: &[u8] = if outcome.is_success() { br#","data":"# } else { br#","error":"# };
+        if matches!(shape, Shape::Nothing) && outcome.is_success() {
+            return;
+        }
+        out.extend_from_slice(if outcome.is_success() { br#","data":"# } else { br#","error":"# });
         match shape {
-            Shape::Nothing if outcome.is_success() => {}
-            Shape::Nothing => {
-                out.extend_from_slice(member);
-                write(out, reason(outcome.status()));
-            }
-            Shape::PlainJson(json) | Shape::Json(json) => {
-                out.extend_from_slice(member);
-                out.extend_from_slice(json);
-            }
-            Shape::Text(text) => {
-                out.extend_from_slice(member);
-                write(out, text);
-            }
+            Shape::Nothing => write(out, reason(outcome.status())),
+            Shape::PlainJson(json) | Shape::Json(json) => out.extend_from_slice(json),
+            Shape::Text(text) => write(out, text),
             Shape::Binary(bytes) => {
-                out.extend_from_slice(member);
                 write(out, &STANDARD.encode(bytes));
                 out.extend_from_slice(br#","encoding":"base64""#);
             }

@@ -34,10 +34,9 @@ fn depth(json: &str) -> usize {
             b']' | b'}' => depth -= 1,
             b'"' => {
                 while let Some(end) = memchr::memchr2(b'"', b'\\', after) {
-                    let skipped = if after[end] == b'"' { 1 } else { 2 };
-                    let quote = after[end] == b'"';
-                    after = &after[end + skipped..];
-                    if quote {
+                    let is_escape = after[end] == b'\\';
+                    after = &after[end + 1 + usize::from(is_escape)..];
+                    if !is_escape {
                         break;
                     }
                 }
