@@ -1,4 +1,4 @@
-use std::{mem, sync::Arc};
+use std::{collections::HashMap, mem, sync::Arc};
 
 use bytes::Bytes;
 use http::{
@@ -7,14 +7,28 @@ use http::{
     uri::PathAndQuery,
 };
 
-use crate::{problem::Problem, watch::Watch};
+use crate::{
+    graph::Graph,
+    needs::Needs,
+    plan::{Kind, Order},
+    problem::Problem,
+    watch::Watch,
+};
 
 /// What a batch request holds: one list of slots, in request order. None is ever added, dropped or moved once a
 /// [`BatchBuilder`](crate::BatchBuilder) has made it: N operations in, N outcomes out.
 #[derive(Debug)]
 pub struct Batch {
     pub(crate) slots: Vec<Slot>,
+    pub(crate) order: Order,
+    pub(crate) stop_on_failure: bool,
+    /// What waits for what, where anything does but by order.
+    pub(crate) graph: Option<Graph>,
+    pub(crate) uses: Uses,
 }
+
+/// For each operation that others refer to: which ones, by which of their references.
+pub(crate) type Uses = HashMap<usize, Vec<(usize, usize)>>;
 
 /// One place of the list.
 #[derive(Debug)]
@@ -32,6 +46,8 @@ pub(crate) enum State {
     Refused(Box<Problem>),
     /// Handed to the inner service.
     Running(Watch),
+    /// Answered, as a member of a group: what becomes of it depends on the others.
+    Provisional(Verdict, Watch),
     /// Answered, or refused at some stage: here all ends.
     Done(Verdict),
     /// In the answer, and no longer in memory.
@@ -52,20 +68,68 @@ pub(crate) struct Label {
 pub(crate) struct Message {
     pub(crate) headers: HeaderMap,
     pub(crate) body: Option<Bytes>,
+    /// What it takes from others first.
+    pub(crate) needs: Option<Box<Needs>>,
 }
 
 /// A response with its body read, or the reason why there is none.
 pub(crate) type Verdict = Result<Response<Bytes>, Box<Problem>>;
 
 impl Slot {
+    /// What the plan has to know of it.
+    pub(crate) fn kind(&self) -> Kind {
+        match self.state {
+            State::Ready(_) => Kind::of(&self.label.method),
+            _ => Kind::Refused,
+        }
+    }
+
+    /// Keeps an outcome that is not the last word.
+    pub(crate) fn hold(&mut self, verdict: Verdict) {
+        let watch = match mem::replace(&mut self.state, State::Written) {
+            State::Running(watch) => watch.pause(),
+            _ => Watch::default(),
+        };
+        self.state = State::Provisional(verdict, watch);
+    }
+
     /// Gives this slot its outcome, and gives back what watched it if it ran. One that was refused keeps to that.
     pub(crate) fn end(&mut self, verdict: Verdict) -> Option<Watch> {
         match mem::replace(&mut self.state, State::Done(verdict)) {
-            State::Running(watch) => return Some(watch),
+            State::Running(watch) | State::Provisional(_, watch) => return Some(watch),
             State::Refused(problem) => self.state = State::Done(Err(problem)),
             State::Ready(_) | State::Done(_) | State::Written => {}
         }
         None
+    }
+
+    /// Makes the outcome that was kept the last word.
+    pub(crate) fn confirm(&mut self) -> Option<Watch> {
+        match mem::replace(&mut self.state, State::Written) {
+            State::Provisional(verdict, watch) => {
+                self.state = State::Done(verdict);
+                Some(watch)
+            }
+            other => {
+                self.state = other;
+                None
+            }
+        }
+    }
+
+    /// What this operation takes from others, as long as it hasn't begun.
+    pub(crate) fn needs(&self) -> Option<&Needs> {
+        match &self.state {
+            State::Ready(message) => message.needs.as_deref(),
+            _ => None,
+        }
+    }
+
+    pub(crate) fn needs_mut(&mut self) -> Option<&mut Needs> {
+        match &mut self.state {
+            State::Ready(message) => message.needs.as_deref_mut(),
+            _ => None,
+        }
     }
 
     pub(crate) fn is_done(&self) -> bool {

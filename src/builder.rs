@@ -1,14 +1,15 @@
 //! A batch in the making: what a format fills, slot by slot.
 
-use std::{collections::HashSet, sync::Arc};
+use std::{collections::HashMap, sync::Arc};
 
-use http::{header, request::Parts};
+use http::{HeaderName, header, request::Parts};
 
 use crate::{
     authority,
-    batch::{Batch, Slot, State},
+    batch::{Batch, Message, Slot, State, Uses},
     config::Config,
-    draft::Draft,
+    draft::{Draft, Links},
+    graph::{Graph, Outline, Relations},
     problem::Problem,
     rejection::Rejection,
 };
@@ -40,7 +41,15 @@ impl<'a> DecodeContext<'a> {
     /// Pointer: problems name the operation by it.
     #[must_use]
     pub fn batch(&self, pointer: &'static str) -> BatchBuilder<'a> {
-        BatchBuilder { cx: *self, pointer, slots: Vec::new(), ids: HashSet::new() }
+        BatchBuilder {
+            cx: *self,
+            pointer,
+            slots: Vec::new(),
+            ids: HashMap::new(),
+            relations: Vec::new(),
+            atomic: false,
+            stop_on_failure: self.config.stop_on_failure,
+        }
     }
 
     /// A new operation: GET, with no target yet.
@@ -53,6 +62,11 @@ impl<'a> DecodeContext<'a> {
     #[must_use]
     pub fn json_depth(&self) -> usize {
         self.config.limits.json_depth
+    }
+
+    /// Whether the answer tells this header of a response.
+    pub(crate) fn tells(&self, name: &HeaderName) -> bool {
+        self.config.tells(name)
     }
 
     /// Whether `named` (`host` or `host:port`) is the one that the batch was sent to, or another one of the server's.
@@ -73,7 +87,11 @@ pub struct BatchBuilder<'a> {
     cx: DecodeContext<'a>,
     pointer: &'static str,
     slots: Vec<Slot>,
-    ids: HashSet<Arc<str>>,
+    ids: HashMap<Arc<str>, usize>,
+    /// Of those that have any, in request order.
+    relations: Vec<(usize, Relations)>,
+    atomic: bool,
+    stop_on_failure: bool,
 }
 
 impl BatchBuilder<'_> {
@@ -89,18 +107,60 @@ impl BatchBuilder<'_> {
         }
         let index = self.slots.len();
         if let Some(id) = &draft.label.id {
-            if !self.ids.insert(Arc::clone(id)) {
+            if self.ids.insert(Arc::clone(id), index).is_some() {
                 let problem = Problem::bad_request("two operations have the same id: make each one unique");
                 return Err(problem.at(format!("{}/{index}/id", self.pointer)).into());
             }
         }
-        self.slots.push(match draft.finish() {
+        let problem = draft.finish();
+        if let Some(links) = draft.take_links() {
+            let Links { relations, mut needs } = *links;
+            self.relations.push((index, relations));
+            if !needs.references.is_empty() {
+                needs.pointer = self.pointer_to(index);
+                draft.message.needs = Some(Box::new(needs));
+            }
+        }
+        self.slots.push(match problem {
             None => Slot { label: draft.label, state: State::Ready(draft.message) },
             Some(mut problem) => {
-                problem.within(&format!("{}/{index}", self.pointer));
+                problem.within(&self.pointer_to(index));
                 Slot { label: draft.label, state: State::Refused(problem) }
             }
         });
+        Ok(())
+    }
+
+    fn pointer_to(&self, index: usize) -> String {
+        format!("{}/{index}", self.pointer)
+    }
+
+    /// All operations are one atomic group.
+    ///
+    /// # Errors
+    ///
+    /// Where the server doesn't allow that ([`BatchLayer::allow_atomic`](crate::BatchLayer::allow_atomic)).
+    pub fn atomic(&mut self) -> Result<(), Rejection> {
+        if !self.cx.config.allow_atomic {
+            return Err(Rejection::malformed("this server does not allow atomic batches; nothing was carried out"));
+        }
+        self.atomic = true;
+        Ok(())
+    }
+
+    /// Whether the rest is left out after the first failure, whatever the server does by default.
+    ///
+    /// # Errors
+    ///
+    /// Where the server has it otherwise, and doesn't leave it to the batch
+    /// ([`BatchLayer::allow_on_failure`](crate::BatchLayer::allow_on_failure)).
+    pub fn stop_on_failure(&mut self, stop: bool) -> Result<(), Rejection> {
+        if stop != self.cx.config.stop_on_failure && !self.cx.config.allow_on_failure {
+            let does = if stop { "goes on after a failure" } else { "stops at the first failure" };
+            let refusal = format!("this server {does}, and a batch can't change it; nothing was carried out");
+            return Err(Rejection::malformed(refusal));
+        }
+        self.stop_on_failure = stop;
         Ok(())
     }
 
@@ -109,10 +169,50 @@ impl BatchBuilder<'_> {
     /// # Errors
     ///
     /// An empty batch is a mistake of its sender.
-    pub fn finish(self) -> Result<Batch, Rejection> {
+    pub fn finish(mut self) -> Result<Batch, Rejection> {
         if self.slots.is_empty() {
             return Err(Rejection::malformed("the batch is empty: it needs at least one operation"));
         }
-        Ok(Batch { slots: self.slots })
+        let graph = if self.atomic || !self.relations.is_empty() { self.graph() } else { None };
+        Ok(Batch {
+            order: self.cx.config.order,
+            stop_on_failure: self.stop_on_failure,
+            uses: self.uses(),
+            slots: self.slots,
+            graph,
+        })
+    }
+
+    /// Refuses what can't be, now that all operations are known.
+    fn graph(&mut self) -> Option<Graph> {
+        let (graph, faults) = Graph::new(&Outline {
+            order: self.cx.config.order,
+            kinds: &self.slots.iter().map(Slot::kind).collect::<Vec<_>>(),
+            ids: &self.ids,
+            relations: &self.relations,
+            atomic: self.atomic,
+            coordinated: self.cx.config.coordinator.is_some(),
+        });
+        for (index, mut problem) in faults {
+            problem.within(&self.pointer_to(index));
+            // What was wrong with the operation itself comes first.
+            if let State::Ready(_) = self.slots[index].state {
+                self.slots[index].state = State::Refused(problem);
+            }
+        }
+        graph
+    }
+
+    fn uses(&self) -> Uses {
+        let mut uses = Uses::new();
+        for (index, _) in &self.relations {
+            let State::Ready(Message { needs: Some(needs), .. }) = &self.slots[*index].state else { continue };
+            for (nth, reference) in needs.references.iter().enumerate() {
+                if let Some(&source) = self.ids.get(&*reference.id) {
+                    uses.entry(source).or_default().push((*index, nth));
+                }
+            }
+        }
+        uses
     }
 }

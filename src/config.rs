@@ -11,6 +11,7 @@ use crate::{
     limits::Limits,
     plan::Order,
     rejection::Rejection,
+    transaction::Coordinator,
 };
 
 /// All that a [`BatchLayer`](crate::BatchLayer) has been told. Shared by every batch, changed by none.
@@ -20,6 +21,11 @@ pub(crate) struct Config {
     pub(crate) limits: Limits,
     pub(crate) order: Order,
     pub(crate) stop_on_failure: bool,
+    /// A batch may say by itself what happens after a failure.
+    pub(crate) allow_on_failure: bool,
+    /// A batch may be one group as a whole.
+    pub(crate) allow_atomic: bool,
+    pub(crate) coordinator: Option<Arc<dyn Coordinator>>,
     pub(crate) assume_whole_service: bool,
     pub(crate) spawn: bool,
     /// Other names of the server, beside the one that the batch was sent to.
@@ -42,6 +48,15 @@ pub(crate) type TargetPolicy = dyn Fn(&Method, &PathAndQuery) -> bool + Send + S
 pub(crate) type ErrorStatus = dyn Fn(&(dyn Error + 'static)) -> StatusCode + Send + Sync;
 pub(crate) type RenderRejection = dyn Fn(&Rejection) -> Response<Bytes> + Send + Sync;
 pub(crate) type OnOutcome = dyn Fn(&BatchContext, StatusCode, Duration) + Send + Sync;
+
+impl Config {
+    /// Whether the answer tells this header of a response. A length never: it would be the wrong one. Nor cookies: they
+    /// are set by the answer as a whole.
+    pub(crate) fn tells(&self, name: &HeaderName) -> bool {
+        // The list is asked last: nearly every response has a length.
+        *name != header::CONTENT_LENGTH && *name != header::SET_COOKIE && self.result_headers.contains(name)
+    }
+}
 
 /// Which requests are batches.
 #[derive(Clone, Debug)]
@@ -70,6 +85,9 @@ impl Default for Config {
             limits: Limits::default(),
             order: Order::default(),
             stop_on_failure: false,
+            allow_on_failure: false,
+            allow_atomic: false,
+            coordinator: None,
             assume_whole_service: false,
             spawn: false,
             authorities: Vec::new(),
@@ -109,6 +127,8 @@ impl fmt::Debug for Config {
             .field("limits", &self.limits)
             .field("order", &self.order)
             .field("stop_on_failure", &self.stop_on_failure)
+            .field("allow_on_failure", &self.allow_on_failure)
+            .field("allow_atomic", &self.allow_atomic)
             .field("spawn", &self.spawn)
             .field("authorities", &self.authorities)
             .field("operation_headers", &self.operation_headers)

@@ -1,29 +1,34 @@
 //! Drives a plan over the inner service.
 
 use std::{
+    borrow::Cow,
     future::poll_fn,
     mem,
-    pin::Pin,
     sync::Arc,
-    task::{Context, Poll, Waker, ready},
+    task::{Context, Poll, ready},
 };
 
 use bytes::Bytes;
 use futures_util::stream::{FuturesUnordered, StreamExt};
-use http::{Request, StatusCode};
+use http::{Request, StatusCode, request::Parts};
 use tokio::time::Instant;
 
 use crate::{
-    batch::{Batch, Slot, State, Verdict},
+    batch::{Batch, Slot, State, Uses, Verdict},
+    builder::DecodeContext,
     config::Config,
     context::BatchContext,
+    extract::extract,
+    groups::{Groups, Stage},
     inherit::Inheritance,
-    plan::{Kind, Plan, Step},
-    problem::Problem,
+    plan::{Plan, Step, Why},
+    problem::{Problem, shown},
+    running::{Ended, Place, Running, timed_out},
     timer::{Timer, after},
-    unwind::caught,
-    watch::{self, Watch},
+    watch::Watch,
 };
+
+mod atomic;
 
 /// After this many operations that begin or end in one poll the executor gets its turn: a batch whose operations are all
 /// ready at once would otherwise hold a thread for as long as it lasts.
@@ -32,13 +37,19 @@ const STEPS_PER_POLL: usize = 32;
 /// The operations of one batch, on their way through the inner service.
 ///
 /// `send` begins one sub-request. All run in the task that polls this, so dropping it drops them.
-pub(crate) struct Dispatch<S, F> {
+pub(crate) struct Dispatch<'a, S, F> {
     config: Arc<Config>,
+    head: &'a Parts,
     inheritance: Inheritance,
     send: S,
     plan: Plan,
     slots: Vec<Slot>,
+    uses: Uses,
+    /// Bytes that references may still bring in.
+    references_left: usize,
     running: FuturesUnordered<Running<F>>,
+    /// Behind what runs, so that handles to a transaction are dropped before it is.
+    groups: Option<Box<Groups>>,
     /// Where the next operation is polled for the first time. Most end there, and the place is used again.
     place: Place<F>,
     timer: Timer,
@@ -50,36 +61,6 @@ pub(crate) struct Dispatch<S, F> {
     turn: Turn,
 }
 
-/// Where a sub-request lives, once it has been polled.
-struct Place<F>(Pin<Box<Option<F>>>);
-
-impl<F> Place<F> {
-    fn empty() -> Self {
-        Self(Box::pin(None))
-    }
-
-    /// A panic on the way down is the service's, as one on the way up would be.
-    fn clear(&mut self) {
-        if caught(|| self.0.set(None)).is_none() {
-            watch::cause("the inner service panicked", &"when its future was dropped");
-        }
-    }
-
-    fn poll(&mut self, cx: &mut Context<'_>) -> Option<Poll<F::Output>>
-    where
-        F: Future,
-    {
-        self.0.as_mut().as_pin_mut().map(|sub_request| sub_request.poll(cx))
-    }
-}
-
-/// When a client hangs up too: siblings have permits to give back.
-impl<F> Drop for Place<F> {
-    fn drop(&mut self) {
-        self.clear();
-    }
-}
-
 /// What is left of the current poll.
 #[derive(Debug, Default)]
 struct Turn {
@@ -88,29 +69,31 @@ struct Turn {
     looked: bool,
 }
 
-impl<S, F> Dispatch<S, F>
+impl<'a, S, F> Dispatch<'a, S, F>
 where
     S: FnMut(Request<Option<Bytes>>, &Watch) -> F,
     F: Future<Output = Verdict>,
 {
     pub(crate) fn new(
         config: Arc<Config>,
+        head: &'a Parts,
         batch: Batch,
         inheritance: Inheritance,
         batch_deadline: Instant,
         send: S,
     ) -> Self {
-        let slots = batch.slots;
-        let kinds = slots.iter().map(|slot| match slot.state {
-            State::Ready(_) => Kind::of(&slot.label.method),
-            _ => Kind::Refused,
-        });
+        let Batch { slots, order, stop_on_failure, graph, uses } = batch;
+        let kinds = slots.iter().map(Slot::kind).collect();
         Self {
-            plan: Plan::new(config.order, config.limits.concurrency, config.stop_on_failure, kinds.collect()),
+            groups: graph.as_ref().and_then(Groups::of).map(Box::new),
+            plan: Plan::new(order, config.limits.concurrency, stop_on_failure, kinds, graph),
+            references_left: config.limits.request_bytes,
             config,
+            head,
             inheritance,
             send,
             slots,
+            uses,
             running: FuturesUnordered::new(),
             place: Place::empty(),
             timer: Timer::default(),
@@ -141,44 +124,56 @@ where
     }
 
     fn poll_turn(&mut self, cx: &mut Context<'_>) -> Poll<Option<usize>> {
-        if self.turn.steps >= STEPS_PER_POLL {
-            return self.yield_now(cx);
-        }
-        // What runs already comes before what could be started: operations that are always ready must not keep it, or
-        // its time-out, from being seen.
-        if !self.turn.looked && !self.running.is_empty() {
-            if let Poll::Ready(Some(index)) = self.poll_running(cx) {
+        loop {
+            if self.turn.steps >= STEPS_PER_POLL {
+                return self.yield_now(cx);
+            }
+            if let Some(index) = self.groups.as_mut().and_then(|groups| groups.ended.pop_front()) {
                 return Poll::Ready(Some(index));
             }
-        }
-        self.turn.looked = true;
-        loop {
             if let Some(from) = self.overdue {
                 return Poll::Ready(self.end_overdue(from));
             }
+            // What runs already comes before what could be started: operations that are always ready must not keep it,
+            // or its time-out, from being seen.
+            if !self.turn.looked && !self.running.is_empty() {
+                match self.look(cx) {
+                    Some(Some(index)) => return Poll::Ready(Some(index)),
+                    Some(None) => {
+                        self.turn.steps += 1;
+                        continue;
+                    }
+                    None => {}
+                }
+            }
+            self.turn.looked = true;
             match self.plan.next() {
                 Step::Run(index) => {
                     if let Poll::Ready(verdict) = self.start(index, cx) {
-                        return Poll::Ready(Some(self.complete(index, verdict)));
-                    }
-                    self.turn.steps += 1;
-                    if self.turn.steps >= STEPS_PER_POLL {
-                        return self.yield_now(cx);
+                        if let Some(index) = self.complete(index, verdict) {
+                            return Poll::Ready(Some(index));
+                        }
                     }
                 }
-                Step::Skip(index) => {
-                    self.end(index, Err(Box::new(skipped())));
+                Step::Skip(index, why) => {
+                    let problem = self.skipped(why);
+                    self.end(index, Err(Box::new(problem)));
                     return Poll::Ready(Some(index));
                 }
-                Step::Wait => match self.poll_running(cx) {
-                    Poll::Ready(Some(index)) => return Poll::Ready(Some(index)),
-                    Poll::Ready(None) | Poll::Pending => {
+                Step::Begin(group) => self.stage(Stage::Begin, group),
+                Step::Commit(group) => self.stage(Stage::Commit, group),
+                Step::Rollback(group) => self.stage(Stage::Rollback, group),
+                Step::Wait => match self.look(cx) {
+                    Some(Some(index)) => return Poll::Ready(Some(index)),
+                    Some(None) => {}
+                    None => {
                         ready!(self.timer.poll_until(self.next_deadline, cx));
                         self.expire(Instant::now());
                     }
                 },
                 Step::Done => return Poll::Ready(None),
             }
+            self.turn.steps += 1;
         }
     }
 
@@ -192,49 +187,115 @@ where
     fn start(&mut self, index: usize, cx: &mut Context<'_>) -> Poll<Verdict> {
         let (timed, total) = (self.config.on_outcome.is_some(), self.slots.len());
         let Slot { label, state } = &mut self.slots[index];
-        let watch = Watch::start(timed, index, label);
-        let State::Ready(message) = mem::replace(state, State::Running(Watch::default())) else {
+        let State::Ready(mut message) = mem::replace(state, State::Running(Watch::default())) else {
             unreachable!("the plan names each slot once, and no refused one")
         };
+        if let Some(needs) = message.needs.take() {
+            let cx = DecodeContext::new(&self.config, self.head);
+            match needs.fill(cx, label, message, &mut self.references_left) {
+                Ok(filled) => message = filled,
+                Err(problem) => return Poll::Ready(Err(problem)),
+            }
+        }
+        let watch = Watch::start(timed, index, label);
         let context = BatchContext::new(index, label.id.clone(), Some(total));
-        let request = self.inheritance.request(label, message, context);
+        let mut request = self.inheritance.request(label, message, context);
+        if let Some(groups) = &self.groups {
+            if let Err(problem) = groups.attach(index, request.extensions_mut()) {
+                return Poll::Ready(Err(problem));
+            }
+        }
         let sub_request = (self.send)(request, &watch);
         *state = State::Running(watch);
-        self.place.0.set(Some(sub_request));
+        self.place.set(sub_request);
         let first = self.place.poll(cx).expect("it was just put there");
         if first.is_ready() {
             self.place.clear();
         } else {
             let place = mem::replace(&mut self.place, Place::empty());
-            let deadline = after(self.config.limits.operation_timeout);
-            self.next_deadline = self.next_deadline.min(deadline);
-            self.running.push(Running { index, deadline, place, waker: None });
+            let deadline = self.deadline();
+            self.running.push(Running::operation(index, deadline, place));
         }
         first
     }
 
-    fn poll_running(&mut self, cx: &mut Context<'_>) -> Poll<Option<usize>> {
-        let Some((index, verdict)) = ready!(self.running.poll_next_unpin(cx)) else { return Poll::Ready(None) };
-        Poll::Ready(Some(self.complete(index, verdict)))
+    /// Of what begins now.
+    fn deadline(&mut self) -> Instant {
+        let deadline = after(self.config.limits.operation_timeout);
+        self.next_deadline = self.next_deadline.min(deadline);
+        deadline
     }
 
-    fn complete(&mut self, index: usize, verdict: Verdict) -> usize {
-        let success = self.end(index, verdict);
-        self.plan.complete(success);
-        index
+    /// Looks at what runs; `None` where nothing of it has ended. Within: the slot that has its outcome by that, if one
+    /// has.
+    fn look(&mut self, cx: &mut Context<'_>) -> Option<Option<usize>> {
+        match self.running.poll_next_unpin(cx) {
+            Poll::Ready(Some(Ended::Operation(index, verdict))) => Some(self.complete(index, verdict)),
+            Poll::Ready(Some(Ended::Group(group, staged))) => {
+                self.staged(group, staged);
+                Some(None)
+            }
+            Poll::Ready(None) | Poll::Pending => None,
+        }
     }
 
-    /// Gives a slot its outcome, unless it has one, and tells who wants to know. Whether it is a success.
-    fn end(&mut self, index: usize, verdict: Verdict) -> bool {
-        let total = self.slots.len();
-        let slot = &mut self.slots[index];
-        let watch = slot.end(verdict);
-        let Some(outcome) = slot.outcome(index) else { return false };
+    /// Takes the verdict on an operation; `None` where its group has the last word.
+    fn complete(&mut self, index: usize, verdict: Verdict) -> Option<usize> {
+        let status = status(&verdict);
+        if !self.uses.is_empty() && status.is_success() {
+            self.hand_over(index, &verdict);
+        }
+        if self.groups.as_ref().is_some_and(|groups| groups.find(index).is_some()) {
+            self.slots[index].hold(verdict);
+            self.plan.complete(index, status);
+            return None;
+        }
+        self.end(index, verdict);
+        self.plan.complete(index, status);
+        Some(index)
+    }
+
+    /// Gives others the values that they take from this outcome.
+    fn hand_over(&mut self, index: usize, verdict: &Verdict) {
+        let (Some(mut uses), Ok(response)) = (self.uses.remove(&index), verdict) else { return };
+        // Some have ended already, for another reason.
+        uses.retain(|&(user, _)| self.slots[user].needs().is_some());
+        let sources = uses.iter().filter_map(|&(user, nth)| Some(&self.slots[user].needs()?.references[nth].source));
+        let (cx, target) = (DecodeContext::new(&self.config, self.head), self.slots[index].label.target.as_ref());
+        let values = extract(cx, target, response, &sources.collect::<Vec<_>>(), &mut self.references_left);
+        for ((user, nth), value) in uses.into_iter().zip(values) {
+            if let Some(needs) = self.slots[user].needs_mut() {
+                needs.references[nth].value = Some(value);
+            }
+        }
+    }
+
+    /// Gives a slot its outcome, unless it has one.
+    fn end(&mut self, index: usize, verdict: Verdict) {
+        let watch = self.slots[index].end(verdict);
+        self.tell(index, watch);
+    }
+
+    /// Tells who wants to know that a slot has its outcome.
+    fn tell(&self, index: usize, watch: Option<Watch>) {
+        let slot = &self.slots[index];
+        let Some(outcome) = slot.outcome(index) else { return };
         let elapsed = watch.unwrap_or_else(|| Watch::idle(index, &slot.label)).stop(outcome.status());
         if let Some(on_outcome) = &self.config.on_outcome {
-            on_outcome(&BatchContext::new(index, slot.label.id.clone(), Some(total)), outcome.status(), elapsed);
+            let context = BatchContext::new(index, slot.label.id.clone(), Some(self.slots.len()));
+            on_outcome(&context, outcome.status(), elapsed);
         }
-        outcome.is_success()
+    }
+
+    fn skipped(&self, why: Why) -> Problem {
+        let id = |index: usize| self.slots[index].label.id.as_deref().unwrap_or_default();
+        let detail = match why {
+            Why::Dependency(index) => {
+                format!("`{}`, which this operation or its group depends on, did not succeed", shown(id(index))).into()
+            }
+            Why::Refused | Why::Stopped => Cow::from("an earlier operation failed"),
+        };
+        Problem::new(StatusCode::FAILED_DEPENDENCY, detail + "; this one was not carried out")
     }
 
     /// Drops what has had its time. Where that is the whole batch's, all that is left is overdue.
@@ -253,6 +314,7 @@ where
         }
         if is_over {
             self.running.clear();
+            self.groups.iter_mut().for_each(|groups| groups.abandon());
             self.overdue = Some(0);
         }
     }
@@ -261,53 +323,21 @@ where
     fn end_overdue(&mut self, from: usize) -> Option<usize> {
         let index = (from..self.slots.len())
             .find(|&index| !matches!(self.slots[index].state, State::Done(_) | State::Written))?;
-        let begun = matches!(self.slots[index].state, State::Running(_));
         self.overdue = Some(index + 1);
-        self.end(index, Err(Box::new(if begun { timed_out() } else { not_begun() })));
+        match self.slots[index].state {
+            State::Provisional(..) => self.break_off(index),
+            State::Running(_) => self.end(index, Err(Box::new(timed_out()))),
+            _ => self.end(index, Err(Box::new(not_begun()))),
+        }
         Some(index)
     }
 }
 
-/// A sub-request that was not ready at once.
-struct Running<F> {
-    index: usize,
-    deadline: Instant,
-    /// Empty once its time has run out.
-    place: Place<F>,
-    waker: Option<Waker>,
-}
-
-impl<F> Running<F> {
-    fn expire(&mut self) {
-        self.place.clear();
-        if let Some(waker) = self.waker.take() {
-            waker.wake();
-        }
+fn status(verdict: &Verdict) -> StatusCode {
+    match verdict {
+        Ok(response) => response.status(),
+        Err(problem) => problem.status(),
     }
-}
-
-impl<F: Future<Output = Verdict>> Future for Running<F> {
-    type Output = (usize, Verdict);
-
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let verdict = match self.place.poll(cx) {
-            Some(Poll::Ready(verdict)) => verdict,
-            Some(Poll::Pending) => {
-                // Only `expire` needs it, and it stays the same as long as this stands in the queue.
-                self.waker.get_or_insert_with(|| cx.waker().clone());
-                return Poll::Pending;
-            }
-            None => Err(Box::new(timed_out())),
-        };
-        Poll::Ready((self.index, verdict))
-    }
-}
-
-fn timed_out() -> Problem {
-    Problem::new(
-        StatusCode::GATEWAY_TIMEOUT,
-        "the operation did not end within its time limit; it may have been carried out",
-    )
 }
 
 fn not_begun() -> Problem {
@@ -315,8 +345,4 @@ fn not_begun() -> Problem {
         StatusCode::GATEWAY_TIMEOUT,
         "the batch reached its time limit before this operation began; it was not carried out",
     )
-}
-
-fn skipped() -> Problem {
-    Problem::new(StatusCode::FAILED_DEPENDENCY, "an earlier operation failed; this one was not carried out")
 }

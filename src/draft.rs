@@ -6,8 +6,12 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 use crate::{
     batch::{Label, Message},
     builder::DecodeContext,
+    graph::{Dependency, Relations},
     inherit::{self, Class},
+    json_text,
+    needs::Needs,
     problem::{Problem, shown, step},
+    reference::{Reference, Source, is_location},
     target,
 };
 
@@ -26,7 +30,15 @@ pub struct Draft<'a> {
     default_content_type: Option<HeaderValue>,
     header_count: usize,
     header_bytes: usize,
+    links: Option<Box<Links>>,
     problem: Option<Box<Problem>>,
+}
+
+/// What an operation has to do with others; most have nothing.
+#[derive(Debug, Default)]
+pub(crate) struct Links {
+    pub(crate) relations: Relations,
+    pub(crate) needs: Needs,
 }
 
 impl<'a> Draft<'a> {
@@ -39,8 +51,16 @@ impl<'a> Draft<'a> {
             default_content_type: None,
             header_count: 0,
             header_bytes: 0,
+            links: None,
             problem: None,
         }
+    }
+
+    /// One that was checked before, for what has only now become known of it.
+    pub(crate) fn resume(cx: DecodeContext<'a>, label: Label, message: Message) -> Self {
+        let size = message.headers.iter().map(|(name, value)| name.as_str().len() + value.len());
+        let (header_count, header_bytes) = (message.headers.len(), size.sum());
+        Self { label, message, header_count, header_bytes, ..Self::new(cx) }
     }
 
     /// The client's name for the operation.
@@ -102,8 +122,8 @@ impl<'a> Draft<'a> {
         }
         let value = HeaderValue::from_bytes(trim(value))
             .map_err(|_| "the value of this header has a character that HTTP does not allow".to_owned())?;
-        let name = HeaderName::from_bytes(name.as_bytes()).map_err(|_| "this is not a header name".to_owned())?;
-        match inherit::class(&name, &self.cx.config().operation_headers) {
+        let (name, class) = self.class(name)?;
+        match class {
             // Two of them is how one layer's check is made to see another type than the next layer's parser.
             Class::Allowed if name == header::CONTENT_TYPE && self.message.headers.contains_key(&name) => {
                 return Err("an operation can have only one `content-type`".to_owned());
@@ -114,15 +134,15 @@ impl<'a> Draft<'a> {
             Class::Dropped => {}
             Class::Host if value.to_str().is_ok_and(|host| self.cx.is_own_authority(host)) => {}
             Class::Host => return Err("an operation can't be sent to another host than the batch".to_owned()),
-            Class::Refused => {
-                return Err(format!(
-                    "an operation may not set `{}`: set it on the batch, for all operations; or the server's \
-                     author may permit it (`BatchLayer::allow_header`)",
-                    shown(name.as_str())
-                ));
-            }
+            Class::Refused => return Err(not_allowed(&name)),
         }
         Ok(())
+    }
+
+    fn class(&self, name: &str) -> Result<(HeaderName, Class), String> {
+        let name = HeaderName::from_bytes(name.as_bytes()).map_err(|_| "this is not a header name".to_owned())?;
+        let class = inherit::class(&name, &self.cx.config().operation_headers);
+        Ok((name, class))
     }
 
     /// The headers that have been set so far.
@@ -135,6 +155,25 @@ impl<'a> Draft<'a> {
     pub fn body(&mut self, body: Bytes, content_type: Option<HeaderValue>) {
         self.message.body = Some(body);
         self.default_content_type = content_type;
+    }
+
+    /// A JSON body. Where the operation has [references](Self::reference), each object in it that is exactly
+    /// `{"$ref": "name"}`, with one of their names, becomes the value of that reference; all else is data.
+    ///
+    /// `body` has to be well-formed JSON text.
+    pub fn json_body(&mut self, body: Bytes) {
+        let limit = self.cx.json_depth();
+        let Ok(text) = std::str::from_utf8(&body) else {
+            return self.refuse(Problem::bad_request("`body` is not UTF-8").at("/body"));
+        };
+        if json_text::is_deeper_than(limit, text) {
+            let detail = format!("`body` is nested more than {limit} levels deep");
+            return self.refuse(Problem::bad_request(detail).at("/body"));
+        }
+        if let Some(links) = &mut self.links {
+            links.needs.find_holes(text);
+        }
+        self.body(body, Some(HeaderValue::from_static("application/json")));
     }
 
     /// Whether it has a fault already, so that nothing more need be read of it.
@@ -160,7 +199,10 @@ impl<'a> Draft<'a> {
     fn judge(&self) -> Option<Problem> {
         let (config, method) = (self.cx.config(), &self.label.method);
         let Some(target) = &self.label.target else {
-            return Some(Problem::bad_request("the operation has no target").at(self.target_pointer));
+            // Where it is not known yet, this is asked again when it is.
+            let is_to_come = self.links.as_ref().is_some_and(|links| links.needs.target.is_some());
+            let problem = || Problem::bad_request("the operation has no target").at(self.target_pointer);
+            return (!is_to_come).then(problem);
         };
         if *method == Method::POST && config.mount.names(target.path()) {
             return Some(Problem::bad_request("a batch can't be an operation of a batch").at(self.target_pointer));
@@ -173,6 +215,123 @@ impl<'a> Draft<'a> {
             _ => None,
         }
     }
+}
+
+/// How it hangs together with other operations of the batch.
+impl Draft<'_> {
+    /// It runs only after this one has ended with a 2xx. `pointer` is where that is said, as a JSON Pointer into the
+    /// operation.
+    pub fn depends_on(&mut self, id: &str, pointer: impl Into<String>) {
+        let dependency = Dependency { id: id.into(), pointer: pointer.into() };
+        self.links().relations.dependencies.push(dependency);
+    }
+
+    /// It belongs to the atomic group of this name.
+    pub fn group(&mut self, name: &str) {
+        let limit = self.cx.config().limits.id_bytes;
+        if name.len() > limit {
+            let detail = format!("the name of a group may have {limit} bytes at most");
+            return self.refuse(Problem::bad_request(detail).at("/group"));
+        }
+        self.links().relations.group = Some(name.into());
+    }
+
+    /// Names a value of another operation's outcome: `id#/pointer` (a JSON Pointer, RFC 6901, into its JSON body), or
+    /// `id@header` (one of the headers that are told in the answer; of `location` and `content-location` only the path
+    /// and the query). It runs only after that one has ended with a 2xx.
+    ///
+    /// To be called before what uses the name.
+    pub fn reference(&mut self, name: &str, value: &str) {
+        let pointer = step("/refs", name);
+        match Source::parse(value) {
+            Ok((_, Source::Header(header))) if !self.is_told(&header) => {
+                let detail = format!(
+                    "`{}` can't be referred to, for the answer doesn't tell it (`BatchLayer::result_header`)",
+                    shown(header.as_str())
+                );
+                self.refuse(Problem::bad_request(detail).at(pointer));
+            }
+            Ok((id, source)) => {
+                self.depends_on(id, pointer.clone());
+                if !self.links().needs.add(Reference { name: name.into(), id: id.into(), source, value: None }) {
+                    let detail = format!("`{}` stands twice in `refs`", shown(name));
+                    self.refuse(Problem::bad_request(detail).at(pointer));
+                }
+            }
+            Err(why) => self.refuse(Problem::bad_request(why).at(pointer)),
+        }
+    }
+
+    /// Whether any reference was given: without, nothing is to be taken for one.
+    #[must_use]
+    pub fn has_references(&self) -> bool {
+        self.links.as_ref().is_some_and(|links| !links.needs.references.is_empty())
+    }
+
+    /// Whether a reference of this name was given.
+    #[must_use]
+    pub fn has_reference(&self, name: &str) -> bool {
+        self.links.as_ref().is_some_and(|links| links.needs.find(name).is_some())
+    }
+
+    /// The target as an RFC 6570 URI template, whose names are those of references: `/orders/{order}/lines`. `pointer`
+    /// is where it stands in the operation.
+    pub fn target_template(&mut self, template: &str, pointer: &'static str) {
+        self.target_pointer = pointer;
+        let limit = self.cx.config().limits.target_bytes;
+        let parsed = if template.len() > limit {
+            Err("the target is too long".to_owned())
+        } else {
+            self.links().needs.template(template)
+        };
+        let parsed = parsed.and_then(|template| {
+            // What is wrong whatever the values are is better told now.
+            target::parse(template.sample().into(), usize::MAX)?;
+            Ok(template)
+        });
+        match parsed {
+            Ok(template) => self.links().needs.target = Some(template),
+            Err(why) => self.refuse(Problem::bad_request(why).at(pointer)),
+        }
+    }
+
+    /// A header that has the value of a reference.
+    pub fn header_reference(&mut self, name: &str, reference: &str) {
+        let problem = match (self.class(name), self.links().needs.find(reference)) {
+            (Ok((_, Class::Dropped)), _) => return,
+            (Ok((header, Class::Allowed)), Some(index)) if header != header::CONTENT_TYPE => {
+                return self.links().needs.headers.push((name.into(), index));
+            }
+            (Ok((_, Class::Allowed)), None) => format!("`refs` has no `{}`", shown(reference)),
+            (Ok((header, Class::Allowed | Class::Host)), _) => {
+                format!("`{header}` can't be taken from another operation")
+            }
+            (Ok((header, Class::Refused)), _) => not_allowed(&header),
+            (Err(why), _) => why,
+        };
+        self.refuse(Problem::bad_request(problem).at(step("/headers", name)));
+    }
+
+    pub(crate) fn take_links(&mut self) -> Option<Box<Links>> {
+        self.links.take()
+    }
+
+    fn links(&mut self) -> &mut Links {
+        self.links.get_or_insert_default()
+    }
+
+    /// Clients get to know a header by a reference just as they do by a result.
+    fn is_told(&self, name: &HeaderName) -> bool {
+        is_location(name) || self.cx.tells(name)
+    }
+}
+
+fn not_allowed(name: &HeaderName) -> String {
+    format!(
+        "an operation may not set `{}`: set it on the batch, for all operations; or the server's author may permit it \
+         (`BatchLayer::allow_header`)",
+        shown(name.as_str())
+    )
 }
 
 /// Without the white space that HTTP allows around a value (RFC 9110 §5.5); a line end is none, but a fault.

@@ -6,7 +6,7 @@
 use std::{borrow::Cow, fmt, sync::Arc};
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header::CONTENT_LENGTH};
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 
 use crate::{
     batch::{Batch, Outcome},
@@ -175,8 +175,7 @@ impl EncodeContext {
     /// The names of those of a response's headers that belong into the answer
     /// ([`BatchLayer::result_header`](crate::BatchLayer::result_header)).
     pub fn reported<'a>(&'a self, headers: &'a HeaderMap) -> impl Iterator<Item = &'a HeaderName> {
-        // The list is asked last: nearly every response has a length, and it never belongs into the answer.
-        headers.keys().filter(|name| *name != CONTENT_LENGTH && self.config.result_headers.contains(name))
+        headers.keys().filter(|name| self.config.tells(name))
     }
 }
 
@@ -190,7 +189,7 @@ impl fmt::Debug for EncodeContext {
 }
 
 /// A header's value as text. What is not UTF-8 is read as Latin-1, so that no byte gets lost (RFC 9110 §5.5).
-fn header_text(value: &HeaderValue) -> Cow<'_, str> {
+pub(crate) fn header_text(value: &HeaderValue) -> Cow<'_, str> {
     let bytes = value.as_bytes();
     match std::str::from_utf8(bytes) {
         Ok(text) => text.into(),

@@ -11,6 +11,7 @@ use crate::{
     plan::Order,
     rejection::Rejection,
     service::BatchService,
+    transaction::Coordinator,
 };
 
 /// Gives the service that it wraps a batch endpoint.
@@ -128,6 +129,30 @@ impl BatchLayer {
     /// After the first operation that ends with a status from 400 on, no other begins: the rest are 424.
     pub fn stop_on_failure(self) -> Self {
         self.with(|config| config.stop_on_failure = true)
+    }
+
+    /// Lets a batch say by itself whether it stops at the first failure (`"onFailure": "stop"` or `"continue"`),
+    /// whatever [`stop_on_failure`](Self::stop_on_failure) says.
+    ///
+    /// Without this a batch that asks for what the server doesn't do is refused with a 400.
+    pub fn allow_on_failure(self) -> Self {
+        self.with(|config| config.allow_on_failure = true)
+    }
+
+    /// Carries out atomic groups of operations by transactions of this coordinator. See [`Coordinator`] for an example.
+    ///
+    /// Without one, operations of a group of several are answered with a 501 each: that all count or none is never
+    /// pretended. A group of one operation is then that operation.
+    pub fn with_coordinator(self, coordinator: impl Coordinator) -> Self {
+        self.with(|config| config.coordinator = Some(Arc::new(coordinator)))
+    }
+
+    /// Lets a batch be one atomic group as a whole (`"atomic": true`), which needs a
+    /// [coordinator](Self::with_coordinator) too. Without this such a batch is refused with a 400.
+    ///
+    /// The transaction may then be open for as long as a batch may last, and hold what others wait for.
+    pub fn allow_atomic(self) -> Self {
+        self.with(|config| config.allow_atomic = true)
     }
 
     /// How many operations of one batch run at once; 16 by default, at least one.

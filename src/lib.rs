@@ -109,20 +109,29 @@ mod authority;
 mod builder;
 mod draft;
 mod format;
+mod json_text;
+mod needs;
 mod read;
+mod reference;
 mod target;
+mod template;
 
 // plan
+mod graph;
 mod plan;
 
 // dispatch
 mod context;
 mod dispatch;
+mod extract;
 pub mod fault;
+mod groups;
 mod inherit;
+mod running;
 mod send;
 mod spawn;
 mod timer;
+mod transaction;
 mod unwind;
 mod watch;
 
@@ -143,6 +152,7 @@ pub use crate::{
     problem::Problem,
     rejection::Rejection,
     service::BatchService,
+    transaction::{Coordinator, Transaction, TransactionFuture},
 };
 
 /// The README's code is tested with the rest.

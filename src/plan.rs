@@ -1,6 +1,10 @@
 //! When each operation may run. No async, no I/O: a question and an answer.
 
-use http::Method;
+use std::collections::VecDeque;
+
+use http::{Method, StatusCode};
+
+use crate::graph::{Edge, Graph};
 
 /// In which order the operations of a batch run.
 ///
@@ -36,154 +40,275 @@ impl Kind {
     }
 }
 
-/// What is to be done next.
+/// What is to be done next. A group goes by its first member.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Step {
     /// Start this operation.
     Run(usize),
-    /// This one does not run: it was refused, or an earlier one failed.
-    Skip(usize),
-    /// Nothing can start before something running has completed.
+    /// This one does not run.
+    Skip(usize, Why),
+    /// Begin the transaction of this group.
+    Begin(usize),
+    /// All members of the group have succeeded.
+    Commit(usize),
+    /// One of them has not.
+    Rollback(usize),
+    /// Nothing can start before something running has ended.
     Wait,
-    /// All have been started, skipped or refused, and none is running.
+    /// All have been started or skipped, and none is running.
     Done,
 }
 
+/// Why an operation does not run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Why {
+    /// It was refused, and has its outcome.
+    Refused,
+    /// Another one failed, and the batch was to stop then.
+    Stopped,
+    /// This one, which it or its group depends on, did not succeed.
+    Dependency(usize),
+}
+
 /// Each operation is named by [`next`](Self::next) once at most, and not before its time.
+///
+/// A cursor goes through the batch and lets through what the order allows. Whatever then still waits for another one
+/// is parked, and starts when its dependencies have ended. A group is like one operation: it starts as a whole, and
+/// counts as one of those that run until it is committed or rolled back.
 #[derive(Debug)]
 pub(crate) struct Plan {
     order: Order,
     concurrency: usize,
     stop_on_failure: bool,
+    /// Of each node; that of a group stands at its first member.
     kinds: Vec<Kind>,
     cursor: usize,
     running: usize,
-    /// An operation runs beside which no other one may.
+    /// What runs is something beside which nothing else may.
     fenced: bool,
     failed: bool,
+    /// Most batches have nothing of it.
+    waiting: Option<Box<Waiting>>,
 }
 
 impl Plan {
-    pub(crate) fn new(order: Order, concurrency: usize, stop_on_failure: bool, kinds: Vec<Kind>) -> Self {
-        Self { order, concurrency, stop_on_failure, kinds, cursor: 0, running: 0, fenced: false, failed: false }
+    pub(crate) fn new(
+        order: Order,
+        concurrency: usize,
+        stop_on_failure: bool,
+        mut kinds: Vec<Kind>,
+        graph: Option<Graph>,
+    ) -> Self {
+        for group in graph.iter().flat_map(|graph| &graph.groups) {
+            if kinds[group.clone()].contains(&Kind::Unsafe) {
+                kinds[group.start] = Kind::Unsafe;
+            }
+        }
+        let waiting = graph.map(|graph| Box::new(Waiting::new(graph)));
+        Self {
+            order,
+            concurrency,
+            stop_on_failure,
+            kinds,
+            cursor: 0,
+            running: 0,
+            fenced: false,
+            failed: false,
+            waiting,
+        }
     }
 
     pub(crate) fn next(&mut self) -> Step {
-        if let Some(&kind) = self.kinds.get(self.cursor) {
-            let stopped = self.stop_on_failure && self.failed;
-            if kind != Kind::Refused && !stopped && !self.may_start(kind) {
-                return Step::Wait;
-            }
-            let index = self.cursor;
-            self.cursor += 1;
-            self.failed |= kind == Kind::Refused;
-            if kind == Kind::Refused || stopped {
-                return Step::Skip(index);
-            }
-            self.running += 1;
-            self.fenced = self.is_fence(kind);
-            return Step::Run(index);
+        if let Some(step) = self.waiting.as_mut().and_then(|waiting| waiting.due.pop_front()) {
+            return step;
         }
-        if self.running == 0 { Step::Done } else { Step::Wait }
+        let Some(Candidate { node, is_parked, skip }) = self.candidate() else {
+            return if self.running == 0 { Step::Done } else { Step::Wait };
+        };
+        let may_start = self.running < self.concurrency && (is_parked || self.is_let_through(node));
+        if skip.is_none() && !may_start {
+            return Step::Wait;
+        }
+        match &mut self.waiting {
+            Some(waiting) if is_parked => waiting.unpark(),
+            _ => self.cursor += self.len(node),
+        }
+        match skip {
+            Some(why) => self.skip(node, why),
+            None => self.start(node),
+        }
     }
 
     /// Says that a running operation has ended.
-    pub(crate) fn complete(&mut self, success: bool) {
+    pub(crate) fn complete(&mut self, index: usize, status: StatusCode) {
+        if self.waiting.as_mut().is_some_and(|waiting| waiting.go_on(index, status)) {
+            return;
+        }
+        self.end(index, status.is_success(), status.as_u16() >= 400);
+    }
+
+    /// Says whether the transaction of a group has begun.
+    pub(crate) fn begun(&mut self, group: usize, success: bool) {
+        match &mut self.waiting {
+            Some(waiting) if success => waiting.due.push_back(Step::Run(group)),
+            _ => self.end(group, false, true),
+        }
+    }
+
+    /// Says that a group has come to its end.
+    pub(crate) fn decided(&mut self, group: usize, committed: bool) {
+        self.end(group, committed, !committed);
+    }
+
+    fn end(&mut self, node: usize, success: bool, failure: bool) {
         self.running -= 1;
         self.fenced = false;
-        self.failed |= !success;
+        self.failed |= failure;
+        if let Some(waiting) = &mut self.waiting {
+            waiting.settle(node, success);
+        }
     }
 
-    fn may_start(&self, kind: Kind) -> bool {
-        self.running < self.concurrency && !self.fenced && (self.running == 0 || !self.is_fence(kind))
+    /// What comes next, if it may. Parks what only its dependencies hold back.
+    fn candidate(&mut self) -> Option<Candidate> {
+        if let Some(&node) = self.waiting.as_ref().and_then(|waiting| waiting.ready.front()) {
+            return Some(Candidate { node, is_parked: true, skip: self.skips(node) });
+        }
+        while self.cursor < self.kinds.len() {
+            let node = self.cursor;
+            let (skip, is_let_through) = (self.skips(node), self.is_let_through(node));
+            match &mut self.waiting {
+                Some(waiting) if waiting.nodes[node].unmet > 0 && skip.is_none() && is_let_through => {
+                    waiting.park(node)
+                }
+                _ => return Some(Candidate { node, is_parked: false, skip }),
+            }
+            self.cursor += self.len(node);
+        }
+        None
     }
 
-    fn is_fence(&self, kind: Kind) -> bool {
+    fn skips(&self, node: usize) -> Option<Why> {
+        if self.kinds[node] == Kind::Refused {
+            return Some(Why::Refused);
+        }
+        let failed = self.waiting.as_ref().and_then(|waiting| waiting.nodes[node].failed);
+        failed.map(Why::Dependency).or((self.stop_on_failure && self.failed).then_some(Why::Stopped))
+    }
+
+    fn skip(&mut self, node: usize, why: Why) -> Step {
+        self.failed = true;
+        let rest = node + 1..node + self.len(node);
+        if let Some(waiting) = &mut self.waiting {
+            waiting.due.extend(rest.map(|index| Step::Skip(index, why)));
+            waiting.settle(node, false);
+        }
+        Step::Skip(node, why)
+    }
+
+    fn start(&mut self, node: usize) -> Step {
+        self.running += 1;
+        self.fenced = self.is_fence(node);
+        let is_group = self.waiting.as_ref().is_some_and(|waiting| waiting.graph.group_of(node).is_some());
+        if is_group { Step::Begin(node) } else { Step::Run(node) }
+    }
+
+    /// Whether the order has nothing against it.
+    fn is_let_through(&self, node: usize) -> bool {
+        !self.fenced && (!self.is_fence(node) || self.running + self.parked() == 0)
+    }
+
+    fn is_fence(&self, node: usize) -> bool {
         match self.order {
-            Order::Fenced => kind == Kind::Unsafe,
+            Order::Fenced => self.kinds[node] == Kind::Unsafe,
             Order::Sequential => true,
             Order::Unordered => false,
         }
     }
+
+    fn parked(&self) -> usize {
+        self.waiting.as_ref().map_or(0, |waiting| waiting.parked)
+    }
+
+    /// How many operations a node is.
+    fn len(&self, node: usize) -> usize {
+        let group = self.waiting.as_ref().and_then(|waiting| waiting.graph.group_of(node));
+        group.map_or(1, ExactSizeIterator::len)
+    }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use proptest::prelude::*;
+/// What would come next.
+struct Candidate {
+    node: usize,
+    is_parked: bool,
+    skip: Option<Why>,
+}
 
-    const KINDS: [Kind; 3] = [Kind::Safe, Kind::Unsafe, Kind::Refused];
-    const ORDERS: [Order; 3] = [Order::Fenced, Order::Sequential, Order::Unordered];
+/// What is known of operations that wait for others, and of groups.
+#[derive(Debug)]
+struct Waiting {
+    graph: Graph,
+    nodes: Vec<Progress>,
+    /// Nodes that the order has let through, and that have not started.
+    parked: usize,
+    /// Those of them whose dependencies have ended, or which can't run any more.
+    ready: VecDeque<usize>,
+    /// What follows at once from what has happened.
+    due: VecDeque<Step>,
+}
 
-    proptest! {
-        /// Any kinds, any outcomes, any order of completion.
-        #[test]
-        fn each_operation_starts_at_most_once_and_never_too_early(
-            kinds in prop::collection::vec(prop::sample::select(&KINDS[..]), 1..40),
-            order in prop::sample::select(&ORDERS[..]),
-            concurrency in 1usize..6,
-            stop in any::<bool>(),
-            choices in prop::collection::vec((any::<prop::sample::Index>(), any::<bool>()), 40),
-        ) {
-            let mut plan = Plan::new(order, concurrency, stop, kinds.clone());
-            let (mut running, mut seen) = (Vec::new(), Vec::new());
-            let mut failure = false;
-            let mut choices = choices.into_iter();
-            loop {
-                match plan.next() {
-                    Step::Run(index) => {
-                        prop_assert!(kinds[index] != Kind::Refused);
-                        prop_assert!(!(stop && failure));
-                        prop_assert!(running.len() < concurrency);
-                        let alone = |&other: &usize| match order {
-                            Order::Fenced => kinds[index] == Kind::Unsafe || kinds[other] == Kind::Unsafe,
-                            Order::Sequential => true,
-                            Order::Unordered => false,
-                        };
-                        prop_assert!(!running.iter().any(alone));
-                        running.push(index);
-                        seen.push(index);
-                    }
-                    Step::Skip(index) => {
-                        prop_assert!(kinds[index] == Kind::Refused || (stop && failure));
-                        failure |= kinds[index] == Kind::Refused;
-                        seen.push(index);
-                    }
-                    Step::Wait => {
-                        prop_assert!(!running.is_empty(), "waits for nothing");
-                        let (which, success) = choices.next().unwrap();
-                        running.swap_remove(which.index(running.len()));
-                        plan.complete(success);
-                        failure |= !success;
-                    }
-                    Step::Done => break,
-                }
+#[derive(Debug)]
+struct Progress {
+    unmet: usize,
+    /// The dependency that did not succeed.
+    failed: Option<usize>,
+    is_parked: bool,
+}
+
+impl Waiting {
+    fn new(graph: Graph) -> Self {
+        let progress = |unmet| Progress { unmet, failed: None, is_parked: false };
+        let nodes = graph.nodes.iter().map(|node| progress(node.unmet)).collect();
+        Self { graph, nodes, parked: 0, ready: VecDeque::new(), due: VecDeque::new() }
+    }
+
+    fn park(&mut self, node: usize) {
+        self.nodes[node].is_parked = true;
+        self.parked += 1;
+    }
+
+    /// The first of those that are ready takes its turn.
+    fn unpark(&mut self) {
+        self.ready.pop_front();
+        self.parked -= 1;
+    }
+
+    /// Tells those that wait for this node how it has ended. Each edge is looked at once.
+    fn settle(&mut self, node: usize, success: bool) {
+        for Edge { dependent, dependency } in std::mem::take(&mut self.graph.nodes[node].dependents) {
+            let progress = &mut self.nodes[dependent];
+            progress.unmet -= 1;
+            if !success {
+                progress.failed.get_or_insert(dependency);
             }
-            prop_assert!(running.is_empty());
-            prop_assert_eq!(seen, (0..kinds.len()).collect::<Vec<_>>());
+            if progress.is_parked && (progress.unmet == 0 || progress.failed.is_some()) {
+                progress.is_parked = false;
+                self.ready.push_back(dependent);
+            }
         }
     }
 
-    #[test]
-    fn reads_are_parallel_and_writes_are_fences() {
-        use Kind::{Safe, Unsafe};
-        let mut plan = Plan::new(Order::Fenced, 16, false, vec![Safe, Safe, Unsafe, Safe]);
-        assert_eq!([plan.next(), plan.next(), plan.next()], [Step::Run(0), Step::Run(1), Step::Wait]);
-        plan.complete(true);
-        assert_eq!(plan.next(), Step::Wait);
-        plan.complete(true);
-        assert_eq!([plan.next(), plan.next()], [Step::Run(2), Step::Wait]);
-        plan.complete(false);
-        assert_eq!([plan.next(), plan.next()], [Step::Run(3), Step::Wait]);
-        plan.complete(true);
-        assert_eq!(plan.next(), Step::Done);
-    }
-
-    #[test]
-    fn a_refused_operation_is_a_failure_in_its_place() {
-        use Kind::{Refused, Safe};
-        let mut plan = Plan::new(Order::Unordered, 16, true, vec![Safe, Refused, Safe]);
-        let steps = [plan.next(), plan.next(), plan.next(), plan.next()];
-        assert_eq!(steps, [Step::Run(0), Step::Skip(1), Step::Skip(2), Step::Wait]);
+    /// Whether an operation that has ended is a member of a group, which then goes on.
+    fn go_on(&mut self, index: usize, status: StatusCode) -> bool {
+        let Some(group) = self.graph.group_of(index) else { return false };
+        self.due.push_back(match index + 1 {
+            _ if !status.is_success() => Step::Rollback(group.start),
+            next if next < group.end => Step::Run(next),
+            _ => Step::Commit(group.start),
+        });
+        true
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -10,9 +10,28 @@ use crate::batch::Label;
 /// Follows a batch, or one operation from when it is sent until it has an outcome. The default one watches nothing.
 #[derive(Debug, Default)]
 pub(crate) struct Watch {
-    began: Option<Instant>,
+    clock: Clock,
     #[cfg(feature = "tracing")]
     span: Option<tracing::Span>,
+}
+
+/// How long an operation takes.
+#[derive(Clone, Copy, Debug, Default)]
+enum Clock {
+    #[default]
+    Off,
+    Since(Instant),
+    Stopped(Duration),
+}
+
+impl Clock {
+    fn elapsed(self) -> Duration {
+        match self {
+            Self::Off => Duration::ZERO,
+            Self::Since(began) => began.elapsed(),
+            Self::Stopped(elapsed) => elapsed,
+        }
+    }
 }
 
 impl Watch {
@@ -20,8 +39,18 @@ impl Watch {
     /// recorded.
     pub(crate) fn start(timed: bool, index: usize, label: &Label) -> Self {
         let mut watch = Self::idle(index, label);
-        watch.began = (timed || watch.is_recorded()).then(Instant::now);
+        if timed || watch.is_recorded() {
+            watch.clock = Clock::Since(Instant::now());
+        }
         watch
+    }
+
+    /// For an operation that has ended, while its outcome isn't known.
+    pub(crate) fn pause(mut self) -> Self {
+        if let Clock::Since(_) = self.clock {
+            self.clock = Clock::Stopped(self.clock.elapsed());
+        }
+        self
     }
 }
 
@@ -48,7 +77,7 @@ impl Watch {
 
     /// How long the operation took; zero for one that never ran.
     pub(crate) fn stop(self, _status: StatusCode) -> Duration {
-        self.began.map_or(Duration::ZERO, |began| began.elapsed())
+        self.clock.elapsed()
     }
 }
 
@@ -65,7 +94,7 @@ impl Watch {
             status = tracing::field::Empty,
             elapsed = tracing::field::Empty,
         );
-        Self { began: None, span: Some(span).filter(|span| !span.is_disabled()) }
+        Self { clock: Clock::Off, span: Some(span).filter(|span| !span.is_disabled()) }
     }
 
     fn is_recorded(&self) -> bool {
@@ -75,7 +104,7 @@ impl Watch {
     /// What the operations of one batch belong to.
     pub(crate) fn batch(path: &str) -> Self {
         let span = tracing::info_span!("batch", path, operations = tracing::field::Empty);
-        Self { began: None, span: Some(span) }
+        Self { clock: Clock::Off, span: Some(span) }
     }
 
     /// Lets `work` run as part of what is watched.
@@ -86,7 +115,7 @@ impl Watch {
 
     /// How long the operation took; zero for one that never ran.
     pub(crate) fn stop(self, status: StatusCode) -> Duration {
-        let elapsed = self.began.map_or(Duration::ZERO, |began| began.elapsed());
+        let elapsed = self.clock.elapsed();
         if let Some(span) = self.span {
             span.record("status", status.as_u16());
             span.record("elapsed", tracing::field::debug(elapsed));

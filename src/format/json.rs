@@ -5,11 +5,10 @@ use bytes::Bytes;
 use super::{Decode, Encode, EncodeContext, Encoder};
 use crate::{batch::Batch, builder::DecodeContext, rejection::Rejection};
 
-mod check;
 mod container;
+mod name;
 mod operation;
 mod results;
-mod value;
 
 /// Reads and writes native JSON.
 #[derive(Debug)]

@@ -6,10 +6,11 @@ use bytes::Bytes;
 use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
-use super::{operation::Operation, value::Name};
+use super::{name::Name, operation::Operation};
 use crate::{
     batch::Batch,
     builder::{BatchBuilder, DecodeContext},
+    json_text::string,
     problem::{Problem, shown, step},
     rejection::Rejection,
 };
@@ -100,20 +101,29 @@ impl<'de: 'a, 'a> Visitor<'de> for Container<'a, '_> {
 
     fn visit_map<A: MapAccess<'de>>(mut self, mut object: A) -> Result<Self::Value, A::Error> {
         let mut names = HashSet::new();
-        let mut operations = None;
+        let (mut operations, mut atomic, mut stop) = (None, false, None);
         while let Some(Name(name)) = object.next_key()? {
             match &*name {
                 "operations" if operations.is_none() => {
                     let list = List(Container { rejection: &mut *self.rejection, ..self });
                     operations = Some(object.next_value_seed(list)?);
                 }
-                // Their meaning is the sender's safety: passing over them would carry out what must not be.
-                "atomic" | "onFailure" => {
+                "atomic" => {
                     let value: &RawValue = object.next_value()?;
-                    if !matches!(value.get(), "null" | "false" | "\"continue\"") {
-                        let refusal = format!("this server does not support `{name}`; nothing was carried out");
-                        return Err(self.reject(Rejection::malformed(refusal)));
-                    }
+                    atomic = match value.get() {
+                        "true" => true,
+                        "false" | "null" => false,
+                        _ => return Err(self.reject(refusal("`atomic` must be true or false", &name))),
+                    };
+                }
+                "onFailure" => {
+                    let value: &RawValue = object.next_value()?;
+                    stop = match string(value.get()).as_deref() {
+                        Some("stop") => Some(true),
+                        Some("continue") => Some(false),
+                        None if value.get() == "null" => None,
+                        _ => return Err(self.reject(refusal("`onFailure` must be \"stop\" or \"continue\"", &name))),
+                    };
                 }
                 _ => {
                     object.next_value::<IgnoredAny>()?;
@@ -124,13 +134,16 @@ impl<'de: 'a, 'a> Visitor<'de> for Container<'a, '_> {
                 return Err(self.reject(Problem::bad_request(detail).at(step("", &name)).into()));
             }
         }
-        match operations {
-            Some(_) if names.contains("requests") => {
-                Err(self.reject(Rejection::malformed("a batch has `operations` or `requests`, not both")))
-            }
-            Some(operations) => Ok(operations),
-            None => Err(self.reject(Rejection::malformed("the batch has no `operations`"))),
+        let Some(mut batch) = operations else {
+            return Err(self.reject(Rejection::malformed("the batch has no `operations`")));
+        };
+        if names.contains("requests") {
+            return Err(self.reject(Rejection::malformed("a batch has `operations` or `requests`, not both")));
         }
+        let asked = if atomic { batch.atomic() } else { Ok(()) };
+        let asked = asked.and_then(|()| stop.map_or(Ok(()), |stop| batch.stop_on_failure(stop)));
+        asked.map_err(|rejection| self.reject(rejection))?;
+        Ok(batch)
     }
 }
 
@@ -156,6 +169,10 @@ impl<'a> Container<'a, '_> {
             }
         }
     }
+}
+
+fn refusal(detail: &'static str, name: &str) -> Rejection {
+    Problem::bad_request(detail).at(step("", name)).into()
 }
 
 /// The array of operations in an object.

@@ -4,14 +4,15 @@ use std::{borrow::Cow, collections::HashSet, fmt};
 
 use base64::{Engine, alphabet, engine};
 use bytes::Bytes;
-use http::{HeaderValue, StatusCode, header::CONTENT_TYPE};
+use http::header::CONTENT_TYPE;
 use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
-use super::value::{self, Name};
+use super::name::Name;
 use crate::{
     builder::DecodeContext,
     draft::Draft,
+    json_text,
     media_type::Content,
     problem::{Problem, shown, step},
 };
@@ -27,6 +28,9 @@ pub(super) struct Operation<'a> {
     headers: Option<&'a RawValue>,
     body: Option<&'a RawValue>,
     encoding: Option<&'a RawValue>,
+    depends_on: Option<&'a RawValue>,
+    refs: Option<&'a RawValue>,
+    group: Option<&'a RawValue>,
     fault: Option<Box<Problem>>,
 }
 
@@ -40,6 +44,9 @@ impl<'a> Operation<'a> {
             "headers" => &mut self.headers,
             "body" => &mut self.body,
             "encoding" => &mut self.encoding,
+            "dependsOn" => &mut self.depends_on,
+            "refs" => &mut self.refs,
+            "group" => &mut self.group,
             _ => return None,
         })
     }
@@ -62,16 +69,25 @@ impl<'a> Operation<'a> {
     pub(super) fn draft<'cx>(self, cx: DecodeContext<'cx>, source: &Bytes) -> Draft<'cx> {
         let mut draft = cx.operation();
         if let Some(id) = present(self.id) {
-            match value::string(id) {
+            match string(id) {
                 Some(id) => draft.id(&id),
                 None => draft.refuse(Problem::bad_request("`id` must be a string").at("/id")),
             }
         }
         if let Some(method) = present(self.method) {
-            match value::string(method) {
+            match string(method) {
                 Some(method) => draft.method(&method),
                 None => draft.refuse(Problem::bad_request("`method` must be a string").at("/method")),
             }
+        }
+        if let Some(group) = present(self.group) {
+            match string(group) {
+                Some(group) => draft.group(&group),
+                None => draft.refuse(Problem::bad_request("`group` must be a string").at("/group")),
+            }
+        }
+        if let Err(problem) = set_links(&mut draft, present(self.depends_on), present(self.refs)) {
+            draft.refuse(problem);
         }
         let target = match (present(self.path), present(self.url)) {
             (Some(_), Some(_)) => {
@@ -80,8 +96,13 @@ impl<'a> Operation<'a> {
             }
             (path, url) => path.map(|path| (path, "/path")).or(url.map(|url| (url, "/url"))),
         };
+        let may_be_template = draft.has_references() || draft.is_refused();
+        let is_template = |target: &str| may_be_template && target.contains(['{', '}']);
         if let Some((target, pointer)) = target {
-            match value::string(target) {
+            match string(target) {
+                Some(target) if is_template(&target) => {
+                    draft.target_template(&target, pointer);
+                }
                 Some(target) => draft.target(shared(source, target), pointer),
                 None => draft.refuse(Problem::bad_request("the target must be a string").at(pointer)),
             }
@@ -98,7 +119,7 @@ impl<'a> Operation<'a> {
                 draft.refuse(problem);
             }
         }
-        if let Err(problem) = set_body(&mut draft, cx, source, present(self.body), present(self.encoding)) {
+        if let Err(problem) = set_body(&mut draft, source, present(self.body), present(self.encoding)) {
             draft.refuse(problem);
         }
         draft
@@ -108,6 +129,11 @@ impl<'a> Operation<'a> {
 /// `null` for an optional member means that it isn't there.
 fn present(member: Option<&RawValue>) -> Option<&RawValue> {
     member.filter(|value| value.get() != "null")
+}
+
+/// See [`json_text::string`].
+fn string(json: &RawValue) -> Option<Cow<'_, str>> {
+    json_text::string(json.get())
 }
 
 /// A part of the source, without a copy; or what became of it where it had escapes.
@@ -120,20 +146,19 @@ fn shared(source: &Bytes, text: Cow<'_, str>) -> Bytes {
 
 fn set_body(
     draft: &mut Draft<'_>,
-    cx: DecodeContext<'_>,
     source: &Bytes,
     body: Option<&RawValue>,
     encoding: Option<&RawValue>,
 ) -> Result<(), Problem> {
-    let is_base64 = match encoding.map(value::string) {
+    let is_base64 = match encoding.map(string) {
         Some(Some(encoding)) if encoding == "base64" => true,
         Some(_) => return Err(Problem::bad_request("`encoding` can only be `base64`").at("/encoding")),
         None => false,
     };
     let Some(body) = body else { return Ok(()) };
     if is_base64 {
-        let text = value::string(body)
-            .ok_or_else(|| Problem::bad_request("with `encoding`, `body` must be a string").at("/body"))?;
+        let text =
+            string(body).ok_or_else(|| Problem::bad_request("with `encoding`, `body` must be a string").at("/body"))?;
         let bytes = BASE64
             .decode(text.as_bytes())
             .map_err(|_| Problem::bad_request("`body` is not base64 (RFC 4648 §4)").at("/body"))?;
@@ -144,16 +169,12 @@ fn set_body(
         && !Content::of(draft.headers()).is_json()
         && body.get().starts_with('"')
     {
-        let text = value::string(body)
+        let text = string(body)
             .ok_or_else(|| Problem::bad_request("`body` is not Unicode text: it has a lone surrogate").at("/body"))?;
         draft.body(shared(source, text), None);
         return Ok(());
     }
-    if value::is_deeper_than(cx.json_depth(), body.get()) {
-        let limit = cx.json_depth();
-        return Err(Problem::bad_request(format!("`body` is nested more than {limit} levels deep")).at("/body"));
-    }
-    draft.body(source.slice_ref(body.get().as_bytes()), Some(HeaderValue::from_static("application/json")));
+    draft.json_body(source.slice_ref(body.get().as_bytes()));
     Ok(())
 }
 
@@ -163,16 +184,47 @@ const BASE64: engine::GeneralPurpose = engine::GeneralPurpose::new(
     engine::GeneralPurposeConfig::new().with_decode_padding_mode(engine::DecodePaddingMode::Indifferent),
 );
 
+/// `dependsOn`: ids. `refs`: an object of strings.
+fn set_links(draft: &mut Draft<'_>, depends_on: Option<&RawValue>, refs: Option<&RawValue>) -> Result<(), Problem> {
+    if let Some(depends_on) = depends_on {
+        let ids = strings(depends_on)
+            .ok_or_else(|| Problem::bad_request("`dependsOn` must be an array of ids").at("/dependsOn"))?;
+        for (nth, id) in ids.iter().enumerate() {
+            draft.depends_on(id, format!("/dependsOn/{nth}"));
+        }
+    }
+    if let Some(refs) = refs {
+        let refs = members(refs).ok_or_else(|| Problem::bad_request("`refs` must be an object").at("/refs"))?;
+        for (name, value) in refs {
+            let value = string(value).ok_or_else(|| {
+                let detail = "a reference must be a string: `id#/pointer` or `id@header`";
+                Problem::bad_request(detail).at(step("/refs", &name))
+            })?;
+            draft.reference(&name, &value);
+        }
+    }
+    Ok(())
+}
+
+fn strings(array: &RawValue) -> Option<Vec<Cow<'_, str>>> {
+    serde_json::from_str::<Vec<&RawValue>>(array.get()).ok()?.into_iter().map(string).collect()
+}
+
+/// The members of an object; `None` for any other value, and where a name is no Unicode text.
+fn members(object: &RawValue) -> Option<Vec<(Cow<'_, str>, &RawValue)>> {
+    let members: Members<'_> = serde_json::from_str(object.get()).ok()?;
+    Some(members.0)
+}
+
 /// Each value a string, or an array of strings.
 fn set_headers(draft: &mut Draft<'_>, headers: &RawValue) -> Result<(), Problem> {
-    let not_an_object = || Problem::bad_request("`headers` must be an object").at("/headers");
-    if !headers.get().starts_with('{') {
-        return Err(not_an_object());
-    }
-    let members: Members<'_> = serde_json::from_str(headers.get())
-        .map_err(|_| Problem::bad_request("a name in `headers` is not Unicode text").at("/headers"))?;
+    let members = members(headers).ok_or_else(|| {
+        let is_object = headers.get().starts_with('{');
+        let detail = if is_object { "a name in `headers` is not Unicode text" } else { "`headers` must be an object" };
+        Problem::bad_request(detail).at("/headers")
+    })?;
     let mut names = HashSet::new();
-    for (name, value) in members.0 {
+    for (name, value) in members {
         if draft.is_refused() {
             break;
         }
@@ -181,26 +233,31 @@ fn set_headers(draft: &mut Draft<'_>, headers: &RawValue) -> Result<(), Problem>
             return Err(Problem::bad_request(detail).at(step("/headers", &name)));
         }
         let Some(value) = present(Some(value)) else { continue };
-        if let Some(value) = value::string(value) {
-            draft.header(&name, value.as_bytes());
+        if let Some(value) = string(value) {
+            set_header(draft, &name, &value);
             continue;
         }
-        let values: Option<Vec<_>> = match serde_json::from_str::<Vec<&RawValue>>(value.get()) {
-            Ok(values) => values.into_iter().map(value::string).collect(),
-            Err(_) => None,
-        };
-        let Some(values) = values else {
+        let Some(values) = strings(value) else {
             let detail = format!("the value of `{}` must be a string or an array of strings", shown(&name));
             return Err(Problem::bad_request(detail).at(step("/headers", &name)));
         };
         for value in values {
-            draft.header(&name, value.as_bytes());
+            set_header(draft, &name, &value);
             if draft.is_refused() {
                 break;
             }
         }
     }
     Ok(())
+}
+
+/// A value that is as a whole the name of a reference in braces stands for what is referred to.
+fn set_header(draft: &mut Draft<'_>, name: &str, value: &str) {
+    let reference = value.strip_prefix('{').and_then(|value| value.strip_suffix('}'));
+    match reference.filter(|reference| draft.has_reference(reference)) {
+        Some(reference) => draft.header_reference(name, reference),
+        None => draft.header(name, value.as_bytes()),
+    }
 }
 
 /// An object as a list, so that nothing is lost of it.
@@ -252,12 +309,7 @@ impl<'de> Visitor<'de> for OperationVisitor {
             let value: &RawValue = object.next_value()?;
             let twice = match operation.member(&name) {
                 Some(member) => member.replace(value).is_some(),
-                None => {
-                    if matches!(&*name, "dependsOn" | "refs" | "group") && !is_nothing(value) {
-                        operation.refuse(unsupported(&name));
-                    }
-                    !unknown.get_or_insert_with(HashSet::new).insert(name.clone())
-                }
+                None => !unknown.get_or_insert_with(HashSet::new).insert(name.clone()),
             };
             if twice {
                 let detail = format!("the member `{}` stands there twice", shown(&name));
@@ -266,15 +318,4 @@ impl<'de> Visitor<'de> for OperationVisitor {
         }
         Ok(operation)
     }
-}
-
-/// `null`, an empty array or an empty object.
-fn is_nothing(value: &RawValue) -> bool {
-    value.get() == "null" || value.get().bytes().all(|byte| b"[]{} \t\r\n".contains(&byte))
-}
-
-/// Their meaning is the sender's safety: passing over them would carry out what must not be.
-fn unsupported(name: &str) -> Problem {
-    let detail = format!("this server does not support `{name}`; the operation was not carried out");
-    Problem::new(StatusCode::NOT_IMPLEMENTED, detail).at(format!("/{name}"))
 }

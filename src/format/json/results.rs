@@ -7,10 +7,10 @@ use bytes::Bytes;
 use http::{HeaderValue, Response, header};
 use serde::Serialize;
 
-use super::check::is_embeddable;
 use crate::{
     batch::Outcome,
     format::{EncodeContext, Encoder, header_text},
+    json_text::is_embeddable,
     media_type::Content,
     problem::reason,
 };

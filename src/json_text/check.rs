@@ -6,7 +6,7 @@
 /// What parsers disagree about is none: a lone surrogate, a number beyond a double (RFC 7493 §2.1 and §2.2), deep
 /// nesting. The operation that sent it would else make the whole answer unreadable, and hide its siblings' outcomes.
 /// Duplicate names are let through, for no parser refuses the rest because of them.
-pub(super) fn is_embeddable(bytes: &[u8]) -> bool {
+pub(crate) fn is_embeddable(bytes: &[u8]) -> bool {
     std::str::from_utf8(bytes).is_ok() && document(bytes).is_some()
 }
 

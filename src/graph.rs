@@ -1,0 +1,363 @@
+//! What waits for what: names become edges, and what can't be is refused before anything runs.
+//!
+//! Order and dependencies are one graph. What a dependency adds must not contradict what the order fixes; a group is one
+//! node of it.
+
+use std::{collections::HashMap, ops::Range, sync::Arc};
+
+use http::StatusCode;
+
+use crate::{
+    plan::{Kind, Order},
+    problem::{Problem, shown},
+};
+
+/// What an operation says of others, by their names.
+#[derive(Debug, Default)]
+pub(crate) struct Relations {
+    pub(crate) dependencies: Vec<Dependency>,
+    pub(crate) group: Option<Arc<str>>,
+}
+
+#[derive(Debug)]
+pub(crate) struct Dependency {
+    pub(crate) id: Box<str>,
+    /// Where that is said, as a JSON Pointer into the operation.
+    pub(crate) pointer: String,
+}
+
+/// All that has to be known for making a graph.
+pub(crate) struct Outline<'a> {
+    pub(crate) order: Order,
+    /// Of each operation.
+    pub(crate) kinds: &'a [Kind],
+    pub(crate) ids: &'a HashMap<Arc<str>, usize>,
+    /// In request order, and only of operations that say something of others.
+    pub(crate) relations: &'a [(usize, Relations)],
+    /// The whole batch is one group.
+    pub(crate) atomic: bool,
+    /// Groups can be carried out.
+    pub(crate) coordinated: bool,
+}
+
+/// What waits for what. A node is an operation, or a group, which goes by its first member.
+#[derive(Debug, Default)]
+pub(crate) struct Graph {
+    /// One for each operation; those of later members of a group are not used.
+    pub(crate) nodes: Vec<Node>,
+    /// The groups, in request order.
+    pub(crate) groups: Vec<Range<usize>>,
+}
+
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Node {
+    /// How many dependencies have not ended yet.
+    pub(crate) unmet: usize,
+    /// Who waits for this one.
+    pub(crate) dependents: Vec<Edge>,
+}
+
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Edge {
+    /// The node that waits.
+    pub(crate) dependent: usize,
+    /// The operation that it waits for.
+    pub(crate) dependency: usize,
+}
+
+/// An operation can't be what it says to be.
+pub(crate) type Fault = (usize, Box<Problem>);
+
+impl Graph {
+    /// The graph, and which operations have to be refused; `None` where nothing waits for anything but by order.
+    pub(crate) fn new(outline: &Outline<'_>) -> (Option<Self>, Vec<Fault>) {
+        let mut draft = Draft::new(outline);
+        draft.find_groups();
+        let edges = draft.find_edges();
+        draft.refuse_circles(&edges);
+        draft.refuse_siblings();
+        draft.finish(&edges)
+    }
+
+    /// The members of the group that this operation belongs to.
+    pub(crate) fn group_of(&self, index: usize) -> Option<&Range<usize>> {
+        let after = self.groups.partition_point(|group| group.start <= index);
+        self.groups[..after].last().filter(|group| group.contains(&index))
+    }
+}
+
+struct Draft<'a> {
+    outline: &'a Outline<'a>,
+    /// Of each operation, the first thing that is wrong with it.
+    faults: Vec<Option<Box<Problem>>>,
+    /// Of each operation: the node that stands for it.
+    node_of: Vec<usize>,
+    groups: Vec<Group<'a>>,
+}
+
+struct Group<'a> {
+    name: &'a str,
+    members: Range<usize>,
+}
+
+/// A dependency of which both ends are known.
+struct Tie {
+    dependent: usize,
+    dependency: usize,
+}
+
+impl<'a> Draft<'a> {
+    fn new(outline: &'a Outline<'a>) -> Self {
+        let total = outline.kinds.len();
+        Self { outline, faults: vec![None; total], node_of: (0..total).collect(), groups: Vec::new() }
+    }
+
+    fn refuse(&mut self, index: usize, problem: impl FnOnce() -> Problem) {
+        self.faults[index].get_or_insert_with(|| Box::new(problem()));
+    }
+
+    fn is_refused(&self, index: usize) -> bool {
+        self.outline.kinds[index] == Kind::Refused || self.faults[index].is_some()
+    }
+
+    fn find_groups(&mut self) {
+        let mut names = Vec::new();
+        let mut members: HashMap<&str, Vec<usize>> = HashMap::new();
+        for (index, relations) in self.outline.relations {
+            let Some(name) = relations.group.as_deref() else { continue };
+            if self.outline.atomic {
+                self.refuse(*index, || Problem::bad_request("an atomic batch is one group already").at("/group"));
+                continue;
+            }
+            members.entry(name).or_insert_with(|| {
+                names.push(name);
+                Vec::new()
+            });
+            members.entry(name).and_modify(|members| members.push(*index));
+        }
+        if self.outline.atomic {
+            return self.group("the batch", (0..self.outline.kinds.len()).collect());
+        }
+        for name in names {
+            self.group(name, members.remove(name).unwrap_or_default());
+        }
+    }
+
+    fn group(&mut self, name: &'a str, members: Vec<usize>) {
+        let (Some(&first), Some(&last)) = (members.first(), members.last()) else { return };
+        if last - first + 1 != members.len() {
+            for index in members {
+                self.refuse(index, || {
+                    let detail = format!("the operations of group `{}` must stand side by side", shown(name));
+                    Problem::bad_request(detail).at("/group")
+                });
+            }
+        } else if self.outline.coordinated {
+            self.node_of[first..=last].fill(first);
+            self.groups.push(Group { name, members: first..last + 1 });
+        } else if members.len() > 1 {
+            for index in members {
+                self.refuse(index, not_coordinated);
+            }
+        }
+    }
+
+    /// Resolves ids, and refuses what can't be waited for.
+    fn find_edges(&mut self) -> Vec<Tie> {
+        let outline = self.outline;
+        // How many unsafe operations stand before each one.
+        let fences: Vec<usize> = std::iter::once(0)
+            .chain(outline.kinds.iter().scan(0, |fences, &kind| {
+                *fences += usize::from(kind == Kind::Unsafe);
+                Some(*fences)
+            }))
+            .collect();
+        let mut edges = Vec::new();
+        for (index, relations) in outline.relations {
+            for Dependency { id, pointer } in &relations.dependencies {
+                let index = *index;
+                match outline.ids.get(&**id) {
+                    None => self.refuse(index, || unknown(id).at(pointer.as_str())),
+                    Some(&other) if other == index => {
+                        self.refuse(index, || {
+                            Problem::bad_request("an operation can't depend on itself").at(pointer.as_str())
+                        });
+                    }
+                    Some(&other) if self.node_of[other] == self.node_of[index] => {
+                        // Members run in request order, and only while those before them have succeeded.
+                        if other > index {
+                            self.refuse(index, || later_in_group(id).at(pointer.as_str()));
+                        }
+                    }
+                    Some(&other) if other > index && self.is_held_back(index, other, &fences) => {
+                        self.refuse(index, || crossing(id).at(pointer.as_str()));
+                    }
+                    Some(&other) => edges.push(Tie { dependent: index, dependency: other }),
+                }
+            }
+        }
+        edges.retain(|edge| !self.is_refused(edge.dependent));
+        edges
+    }
+
+    /// Whether the order has a later operation wait for an earlier one.
+    fn is_held_back(&self, earlier: usize, later: usize, fences: &[usize]) -> bool {
+        match self.outline.order {
+            Order::Unordered => false,
+            Order::Sequential => true,
+            // Where an unsafe one is among them, or is one of them; a group is unsafe if a member is.
+            Order::Fenced => fences[self.members(later).end] > fences[self.members(earlier).start],
+        }
+    }
+
+    fn members(&self, index: usize) -> Range<usize> {
+        let node = self.node_of[index];
+        let after = self.groups.partition_point(|group| group.members.start <= node);
+        let group = self.groups[..after].last().filter(|group| group.members.contains(&node));
+        group.map_or(node..node + 1, |group| group.members.clone())
+    }
+
+    /// Refuses who depends on somebody that depends on it again.
+    fn refuse_circles(&mut self, edges: &[Tie]) {
+        let circles = circles(self.node_of.len(), edges.iter().map(|edge| self.ends(edge)));
+        let mut named: HashMap<usize, Vec<usize>> = HashMap::new();
+        for edge in edges {
+            let (dependent, dependency) = self.ends(edge);
+            if circles[dependent] == circles[dependency] {
+                named.entry(circles[dependent]).or_default().push(edge.dependent);
+            }
+        }
+        if named.is_empty() {
+            return;
+        }
+        let ids: HashMap<usize, &str> = self.outline.ids.iter().map(|(id, &index)| (index, &**id)).collect();
+        for mut members in named.into_values() {
+            members.sort_unstable();
+            members.dedup();
+            let detail = format!("these operations depend on each other in a circle: {}", names(&members, &ids));
+            for index in members {
+                self.refuse(index, || Problem::bad_request(detail.clone()).at("/dependsOn"));
+            }
+        }
+    }
+
+    fn ends(&self, edge: &Tie) -> (usize, usize) {
+        (self.node_of[edge.dependent], self.node_of[edge.dependency])
+    }
+
+    /// A group of which one member can't run can't be carried out.
+    fn refuse_siblings(&mut self) {
+        let groups = std::mem::take(&mut self.groups);
+        let (whole, broken): (Vec<_>, Vec<_>) =
+            groups.into_iter().partition(|group| !group.members.clone().any(|index| self.is_refused(index)));
+        for group in broken {
+            for index in group.members {
+                self.node_of[index] = index;
+                if !self.is_refused(index) {
+                    self.refuse(index, || {
+                        let detail = format!(
+                            "another operation of group `{}` was refused, so none of the group was carried out",
+                            shown(group.name)
+                        );
+                        Problem::new(StatusCode::FAILED_DEPENDENCY, detail)
+                    });
+                }
+            }
+        }
+        self.groups = whole;
+    }
+
+    fn finish(self, edges: &[Tie]) -> (Option<Graph>, Vec<Fault>) {
+        let mut nodes = Vec::new();
+        for edge in edges.iter().filter(|edge| !self.is_refused(edge.dependent)) {
+            nodes.resize(self.node_of.len(), Node::default());
+            let (dependent, dependency) = self.ends(edge);
+            nodes[dependent].unmet += 1;
+            nodes[dependency].dependents.push(Edge { dependent, dependency: edge.dependency });
+        }
+        let groups: Vec<_> = self.groups.into_iter().map(|group| group.members).collect();
+        if !groups.is_empty() {
+            nodes.resize(self.node_of.len(), Node::default());
+        }
+        let faults = self.faults.into_iter().enumerate();
+        let faults = faults.filter_map(|(index, fault)| Some((index, fault?))).collect();
+        (Some(Graph { nodes, groups }).filter(|graph| !graph.nodes.is_empty()), faults)
+    }
+}
+
+/// Which circle each node belongs to: nodes that can reach each other have the same number (the strongly connected
+/// components, by Kosaraju's algorithm). Without recursion, for a chain may be as long as the batch.
+fn circles(total: usize, edges: impl Iterator<Item = (usize, usize)>) -> Vec<usize> {
+    let (mut forward, mut backward) = (vec![Vec::new(); total], vec![Vec::new(); total]);
+    for (from, to) in edges {
+        forward[from].push(to);
+        backward[to].push(from);
+    }
+    let mut left = Vec::with_capacity(total);
+    let mut seen = vec![false; total];
+    for start in 0..total {
+        visit(start, &forward, &mut seen, |node| left.push(node));
+    }
+    let mut circles = vec![0; total];
+    let mut seen = vec![false; total];
+    for &start in left.iter().rev() {
+        visit(start, &backward, &mut seen, |node| circles[node] = start);
+    }
+    circles
+}
+
+/// Goes to all nodes that can be reached and have not been seen, and tells each one when it leaves it.
+fn visit(start: usize, edges: &[Vec<usize>], seen: &mut [bool], mut leave: impl FnMut(usize)) {
+    if std::mem::replace(&mut seen[start], true) {
+        return;
+    }
+    let mut path = vec![(start, edges[start].iter())];
+    while let Some((node, next)) = path.last_mut() {
+        match next.next() {
+            Some(&to) if !std::mem::replace(&mut seen[to], true) => path.push((to, edges[to].iter())),
+            Some(_) => {}
+            None => {
+                leave(*node);
+                path.pop();
+            }
+        }
+    }
+}
+
+/// What the client calls operations; a few of them, for there may be many.
+fn names(indexes: &[usize], ids: &HashMap<usize, &str>) -> String {
+    const TOLD: usize = 5;
+    let names = indexes.iter().take(TOLD).map(|index| match ids.get(index) {
+        Some(id) => format!("`{}`", shown(id)),
+        None => format!("operation {index}"),
+    });
+    let mut text = names.collect::<Vec<_>>().join(", ");
+    if indexes.len() > TOLD {
+        text += &format!(" and {} more", indexes.len() - TOLD);
+    }
+    text
+}
+
+fn unknown(id: &str) -> Problem {
+    Problem::bad_request(format!("no operation of the batch has the id `{}`", shown(id)))
+}
+
+fn later_in_group(id: &str) -> Problem {
+    let detail = format!("`{}` comes later in the same group, whose operations run in request order", shown(id));
+    Problem::bad_request(detail)
+}
+
+fn crossing(id: &str) -> Problem {
+    let detail = format!(
+        "`{}` comes later, and the order of the batch has it wait for this operation: put it before this one",
+        shown(id)
+    );
+    Problem::bad_request(detail)
+}
+
+fn not_coordinated() -> Problem {
+    Problem::new(
+        StatusCode::NOT_IMPLEMENTED,
+        "this server has no transactions, so it can't carry out operations all or none: none was carried out",
+    )
+}

@@ -1,0 +1,140 @@
+//! What an operation takes from the outcomes of others, and where it is to stand.
+
+use std::{collections::HashMap, mem, ops::Range};
+
+use bytes::Bytes;
+use http::StatusCode;
+
+use crate::{
+    batch::{Label, Message},
+    builder::DecodeContext,
+    draft::Draft,
+    json_text::{self, Token, tokens},
+    problem::{Problem, step},
+    reference::Reference,
+    template::{Known, Template},
+};
+
+#[derive(Debug, Default)]
+pub(crate) struct Needs {
+    /// Where the operation stands in the batch, as a JSON Pointer.
+    pub(crate) pointer: String,
+    pub(crate) references: Vec<Reference>,
+    indexes: HashMap<Box<str>, usize>,
+    pub(crate) target: Option<Template>,
+    /// Headers that have a reference's value.
+    pub(crate) headers: Vec<(Box<str>, usize)>,
+    /// Where in the body a reference's value stands.
+    holes: Vec<(Range<usize>, usize)>,
+}
+
+impl Needs {
+    /// Whether the name was free.
+    pub(crate) fn add(&mut self, reference: Reference) -> bool {
+        let is_new = self.indexes.insert(reference.name.clone(), self.references.len()).is_none();
+        self.references.push(reference);
+        is_new
+    }
+
+    pub(crate) fn find(&self, name: &str) -> Option<usize> {
+        self.indexes.get(name).copied()
+    }
+
+    pub(crate) fn template(&self, text: &str) -> Result<Template, String> {
+        Template::parse(text, |name| {
+            let index = self.find(name)?;
+            Some(Known { index, is_location: self.references[index].source.is_location() })
+        })
+    }
+
+    /// Finds each object that is exactly `{"$ref": "name"}`, with a name that there is. All else is data.
+    pub(crate) fn find_holes(&mut self, json: &str) {
+        let mut last: [Token; 4] = std::array::from_fn(|_| Token { first: b' ', range: 0..0 });
+        for token in tokens(json) {
+            if let ([b'{', b'"', b':', b'"'], b'}') = (last.each_ref().map(|token| token.first), token.first) {
+                let [_, name, _, value] = last.each_ref().map(|token| &json[token.range.clone()]);
+                let is_ref = json_text::string(name).is_some_and(|name| name == "$ref");
+                let value = json_text::string(value).filter(|_| is_ref);
+                if let Some(index) = value.and_then(|value| self.find(&value)) {
+                    self.holes.push((last[0].range.start..token.range.end, index));
+                }
+            }
+            last.rotate_left(1);
+            last[3] = token;
+        }
+    }
+
+    /// Puts the values where they belong. What comes of it passes the same door as what a client writes itself. `left`
+    /// is how many bytes the references of the batch may still bring in.
+    pub(crate) fn fill(
+        &self,
+        cx: DecodeContext<'_>,
+        label: &mut Label,
+        message: Message,
+        left: &mut usize,
+    ) -> Result<Message, Box<Problem>> {
+        let mut draft = Draft::resume(cx, mem::take(label), message);
+        if let Err(problem) = self.set(cx, &mut draft, left) {
+            draft.refuse(problem);
+        }
+        let problem = draft.finish();
+        *label = draft.label;
+        problem.map_or(Ok(draft.message), |problem| Err(Box::new(self.blame(*problem))))
+    }
+
+    fn set(&self, cx: DecodeContext<'_>, draft: &mut Draft<'_>, left: &mut usize) -> Result<(), Problem> {
+        // Of those too that stand nowhere: who names a value counts on it.
+        for reference in &self.references {
+            reference.json().map_err(|why| failed(why).at(step("/refs", &reference.name)))?;
+        }
+        let limit = cx.config().limits.request_bytes;
+        let mut charge = |bytes: usize| {
+            *left = left
+                .checked_sub(bytes)
+                .ok_or_else(|| failed(format!("the references of a batch may bring in {limit} bytes at most")))?;
+            Ok(())
+        };
+        if let Some(template) = &self.target {
+            let target = template.expand(|index| self.references[index].text());
+            let target = target.map_err(|why| failed(why).at("/path"))?;
+            charge(target.len())?;
+            draft.target(target.into(), "/path");
+        }
+        for (name, index) in &self.headers {
+            let value = self.references[*index].text().map_err(|why| failed(why).at(step("/headers", name)))?;
+            charge(value.len())?;
+            draft.header(name, value.as_bytes());
+        }
+        if !self.holes.is_empty() {
+            let (literal, mut at) = (draft.message.body.take().unwrap_or_default(), 0);
+            let mut body = Vec::with_capacity(literal.len());
+            for (range, index) in &self.holes {
+                let value = self.references[*index].json().map_err(failed)?;
+                charge(value.len())?;
+                body.extend_from_slice(&literal[at..range.start]);
+                body.extend_from_slice(value.as_bytes());
+                at = range.end;
+            }
+            body.extend_from_slice(&literal[at..]);
+            draft.json_body(Bytes::from(body));
+        }
+        Ok(())
+    }
+
+    /// A 400 would say that the client has made a fault; but it didn't know the values.
+    fn blame(&self, problem: Problem) -> Problem {
+        let mut blamed = match problem.status() {
+            StatusCode::BAD_REQUEST => {
+                let blamed = failed(format!("with the values of `refs`, {}", problem.detail()));
+                blamed.at(problem.pointer().unwrap_or_default())
+            }
+            _ => problem,
+        };
+        blamed.within(&self.pointer);
+        blamed
+    }
+}
+
+fn failed(why: String) -> Problem {
+    Problem::new(StatusCode::FAILED_DEPENDENCY, why + "; the operation was not carried out")
+}

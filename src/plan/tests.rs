@@ -1,0 +1,416 @@
+use std::{collections::HashMap, ops::Range, sync::Arc};
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::graph::{Dependency, Outline, Relations};
+
+const KINDS: [Kind; 3] = [Kind::Safe, Kind::Unsafe, Kind::Refused];
+const ORDERS: [Order; 3] = [Order::Fenced, Order::Sequential, Order::Unordered];
+const STATUSES: [StatusCode; 3] = [StatusCode::OK, StatusCode::NOT_MODIFIED, StatusCode::CONFLICT];
+
+/// A batch, and all that can happen to it.
+#[derive(Clone, Debug)]
+struct Case {
+    order: Order,
+    concurrency: usize,
+    stop: bool,
+    kinds: Vec<Kind>,
+    /// Pairs of operations: who waits, and for whom.
+    ties: Vec<(usize, usize)>,
+    groups: Vec<Range<usize>>,
+    /// What ends next of what runs, and how.
+    ends: Vec<(prop::sample::Index, StatusCode)>,
+}
+
+fn case() -> impl Strategy<Value = Case> {
+    let kinds = prop::collection::vec(prop::sample::select(&[KINDS[0], KINDS[0], KINDS[1], KINDS[2]][..]), 1..24);
+    let tie = (any::<prop::sample::Index>(), any::<prop::sample::Index>(), any::<bool>());
+    let group = (any::<prop::sample::Index>(), 1usize..5);
+    let end =
+        (any::<prop::sample::Index>(), prop::sample::select(&[STATUSES[0], STATUSES[0], STATUSES[1], STATUSES[2]][..]));
+    (
+        prop::sample::select(&ORDERS[..]),
+        1usize..5,
+        any::<bool>(),
+        kinds,
+        prop::collection::vec(tie, 0..20),
+        prop::collection::vec(group, 0..3),
+        prop::collection::vec(end, 100),
+    )
+        .prop_map(|(order, concurrency, stop, kinds, ties, groups, ends)| {
+            let total = kinds.len();
+            // Most dependencies look back, as those of clients do.
+            let ties = ties.into_iter().map(|(one, other, ahead)| {
+                let (one, other) = (one.index(total), other.index(total));
+                if ahead { (one, other) } else { (one.max(other), one.min(other)) }
+            });
+            let mut free = 0;
+            let groups = groups.into_iter().filter_map(|(start, len)| {
+                let start = start.index(total).max(free);
+                let group = start..(start + len).min(total);
+                free = group.end;
+                (!group.is_empty()).then_some(group)
+            });
+            Case { order, concurrency, stop, ties: ties.collect(), groups: groups.collect(), kinds, ends }
+        })
+}
+
+impl Case {
+    /// What the builder makes of it: the graph, and the kinds with what was refused.
+    fn graph(&self) -> (Option<Graph>, Vec<Kind>, Vec<(usize, u16)>) {
+        let ids: HashMap<Arc<str>, usize> =
+            (0..self.kinds.len()).map(|index| (index.to_string().into(), index)).collect();
+        let relations = (0..self.kinds.len()).map(|index| {
+            let named = self.ties.iter().filter(|tie| tie.0 == index);
+            let dependencies = named
+                .map(|tie| Dependency { id: tie.1.to_string().into(), pointer: "/dependsOn".to_owned() })
+                .collect();
+            let group =
+                self.groups.iter().find(|group| group.contains(&index)).map(|group| format!("{group:?}").into());
+            (index, Relations { dependencies, group })
+        });
+        let (graph, faults) = Graph::new(&Outline {
+            order: self.order,
+            kinds: &self.kinds,
+            ids: &ids,
+            relations: &relations.collect::<Vec<_>>(),
+            atomic: false,
+            coordinated: true,
+        });
+        let mut kinds = self.kinds.clone();
+        for (index, _) in &faults {
+            kinds[*index] = Kind::Refused;
+        }
+        (graph, kinds, faults.into_iter().map(|(index, problem)| (index, problem.status().as_u16())).collect())
+    }
+
+    fn group_of(&self, index: usize) -> Range<usize> {
+        self.groups.iter().find(|group| group.contains(&index)).cloned().unwrap_or(index..index + 1)
+    }
+
+    fn is_unsafe(&self, kinds: &[Kind], index: usize) -> bool {
+        kinds[self.group_of(index)].contains(&Kind::Unsafe)
+    }
+
+    /// Whether the order has one of the two wait for the other.
+    fn excludes(&self, kinds: &[Kind], one: usize, other: usize) -> bool {
+        match self.order {
+            Order::Fenced => self.is_unsafe(kinds, one) || self.is_unsafe(kinds, other),
+            Order::Sequential => true,
+            Order::Unordered => false,
+        }
+    }
+
+    /// Which operations lie on a circle of what was said, by going all ways from each of them.
+    fn circular(&self, kinds: &[Kind]) -> Vec<bool> {
+        let total = kinds.len();
+        let node = |index: usize| self.group_of(index).start;
+        let mut reaches = vec![vec![false; total]; total];
+        let mut ties = Vec::new();
+        for &(one, other) in &self.ties {
+            let crosses = other > one && {
+                let (from, to) = (self.group_of(one).start, self.group_of(other).end);
+                match self.order {
+                    Order::Fenced => kinds[from..to].contains(&Kind::Unsafe),
+                    Order::Sequential => true,
+                    Order::Unordered => false,
+                }
+            };
+            if node(one) != node(other) && !crosses {
+                ties.push((one, other));
+            }
+        }
+        // Who says something impossible is refused for that, and closes no circle.
+        let impossible = |index: usize| {
+            kinds[index] == Kind::Refused
+                || self.ties.iter().any(|&(one, other)| {
+                    let is_inside = node(one) == node(other);
+                    one == index && (is_inside && other >= one || !is_inside && !ties.contains(&(one, other)))
+                })
+        };
+        let ties: Vec<_> = ties.iter().copied().filter(|&(one, _)| !impossible(one)).collect();
+        for &(one, other) in &ties {
+            reaches[node(one)][node(other)] = true;
+        }
+        for via in 0..total {
+            for from in 0..total {
+                for to in 0..total {
+                    reaches[from][to] |= reaches[from][via] && reaches[via][to];
+                }
+            }
+        }
+        let mut circular = vec![false; total];
+        for (one, other) in ties {
+            circular[one] |= reaches[node(other)][node(one)];
+        }
+        circular
+    }
+}
+
+/// What is known of an operation from outside.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Fate {
+    Open,
+    Running,
+    /// Ended, as a member of a group that has not.
+    Provisional,
+    Ended(bool),
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(2000))]
+
+    /// Any graph, any outcomes, any order of completion.
+    #[test]
+    fn each_operation_starts_at_most_once_and_never_too_early(case in case()) {
+        let (graph, kinds, _) = case.graph();
+        let total = kinds.len();
+        let mut plan = Plan::new(case.order, case.concurrency, case.stop, kinds.clone(), graph);
+        let mut fates = vec![Fate::Open; total];
+        let mut ends = case.ends.iter();
+        // What can end: operations, and stages of groups.
+        let mut pending: Vec<Step> = Vec::new();
+        let mut open_groups = 0;
+        let mut failure = false;
+        loop {
+            let step = plan.next();
+            match step {
+                Step::Run(index) | Step::Begin(index) => {
+                    let group = case.group_of(index);
+                    let is_member = case.groups.contains(&group);
+                    prop_assert_eq!(fates[index], Fate::Open);
+                    prop_assert!(kinds[index] != Kind::Refused);
+                    if is_member && matches!(step, Step::Run(_)) {
+                        prop_assert!(group.clone().take_while(|&other| other < index).all(|other| fates[other] == Fate::Provisional));
+                        fates[index] = Fate::Running;
+                    } else {
+                        prop_assert!(!(case.stop && failure), "begins after a failure");
+                        prop_assert!(pending.iter().filter(|step| matches!(step, Step::Run(index) if !case.groups.contains(&case.group_of(*index)))).count() + open_groups < case.concurrency);
+                        for earlier in 0..index {
+                            prop_assert!(!case.excludes(&kinds, index, earlier) || matches!(fates[earlier], Fate::Ended(_)), "{} overtakes {}", index, earlier);
+                        }
+                        for other in 0..total {
+                            let runs = matches!(fates[other], Fate::Running | Fate::Provisional);
+                            prop_assert!(!(runs && case.excludes(&kinds, index, other)), "{} beside {}", index, other);
+                        }
+                        for &(one, other) in &case.ties {
+                            prop_assert!(!group.contains(&one) || group.contains(&other) || fates[other] == Fate::Ended(true), "{} before {}", one, other);
+                        }
+                        if let Step::Run(_) = step {
+                            prop_assert!(!is_member);
+                            fates[index] = Fate::Running;
+                        } else {
+                            open_groups += 1;
+                        }
+                    }
+                    pending.push(step);
+                }
+                Step::Skip(index, why) => {
+                    prop_assert_eq!(fates[index], Fate::Open);
+                    match why {
+                        Why::Refused => prop_assert_eq!(kinds[index], Kind::Refused),
+                        Why::Stopped => prop_assert!(case.stop && failure),
+                        Why::Dependency(other) => {
+                            prop_assert_eq!(fates[other], Fate::Ended(false));
+                            let group = case.group_of(index);
+                            prop_assert!(case.ties.iter().any(|tie| group.contains(&tie.0) && tie.1 == other));
+                        }
+                    }
+                    fates[index] = Fate::Ended(false);
+                    failure = true;
+                }
+                Step::Commit(group) | Step::Rollback(group) => {
+                    let members = case.group_of(group);
+                    if let Step::Commit(_) = step {
+                        prop_assert!(members.into_iter().all(|index| fates[index] == Fate::Provisional));
+                    }
+                    pending.push(step);
+                }
+                Step::Wait => {
+                    prop_assert!(!pending.is_empty(), "waits for nothing");
+                    let (which, status) = *ends.next().unwrap();
+                    let ended = pending.swap_remove(which.index(pending.len()));
+                    match ended {
+                        Step::Run(index) => {
+                            let is_member = case.groups.contains(&case.group_of(index));
+                            fates[index] = if is_member { Fate::Provisional } else { Fate::Ended(status.is_success()) };
+                            failure |= !is_member && status.as_u16() >= 400;
+                            plan.complete(index, status);
+                        }
+                        Step::Begin(group) => {
+                            plan.begun(group, status.is_success());
+                            if !status.is_success() {
+                                open_groups -= 1;
+                                fates[case.group_of(group)].fill(Fate::Ended(false));
+                                failure = true;
+                            }
+                        }
+                        Step::Commit(group) | Step::Rollback(group) => {
+                            let committed = status.is_success() && matches!(ended, Step::Commit(_));
+                            open_groups -= 1;
+                            fates[case.group_of(group)].fill(Fate::Ended(committed));
+                            failure |= !committed;
+                            plan.decided(group, committed);
+                        }
+                        _ => unreachable!(),
+                    }
+                }
+                Step::Done => break,
+            }
+        }
+        prop_assert!(pending.is_empty());
+        prop_assert!(fates.iter().all(|fate| matches!(fate, Fate::Ended(_))), "{:?}", fates);
+    }
+
+    /// Only who is on a circle is refused for it, and all who are.
+    #[test]
+    fn circles_are_found_and_nothing_else(case in case()) {
+        let (_, _, faults) = case.graph();
+        let mut refused = vec![0; case.kinds.len()];
+        for (index, status) in faults {
+            refused[index] = status;
+        }
+        let circular = case.circular(&case.kinds);
+        for (index, &is_circular) in circular.iter().enumerate() {
+            if is_circular {
+                prop_assert_eq!(refused[index], 400);
+            }
+        }
+        let impossible = |index: usize| case.ties.iter().any(|&(one, other)| one == index && other >= one);
+        for (index, &status) in refused.iter().enumerate() {
+            prop_assert!(status != 400 || circular[index] || impossible(index));
+        }
+    }
+}
+
+fn plan(order: Order, kinds: Vec<Kind>, ties: &[(usize, usize)], groups: &[Range<usize>]) -> Plan {
+    let case = Case {
+        order,
+        concurrency: 16,
+        stop: false,
+        kinds,
+        ties: ties.to_vec(),
+        groups: groups.to_vec(),
+        ends: Vec::new(),
+    };
+    let (graph, kinds, _) = case.graph();
+    Plan::new(order, 16, false, kinds, graph)
+}
+
+#[test]
+fn reads_are_parallel_and_writes_are_fences() {
+    use Kind::{Safe, Unsafe};
+    let mut plan = Plan::new(Order::Fenced, 16, false, vec![Safe, Safe, Unsafe, Safe], None);
+    assert_eq!([plan.next(), plan.next(), plan.next()], [Step::Run(0), Step::Run(1), Step::Wait]);
+    plan.complete(0, StatusCode::OK);
+    assert_eq!(plan.next(), Step::Wait);
+    plan.complete(1, StatusCode::OK);
+    assert_eq!([plan.next(), plan.next()], [Step::Run(2), Step::Wait]);
+    plan.complete(2, StatusCode::CONFLICT);
+    assert_eq!([plan.next(), plan.next()], [Step::Run(3), Step::Wait]);
+    plan.complete(3, StatusCode::OK);
+    assert_eq!(plan.next(), Step::Done);
+}
+
+#[test]
+fn a_refused_operation_is_a_failure_in_its_place() {
+    use Kind::{Refused, Safe};
+    let mut plan = Plan::new(Order::Unordered, 16, true, vec![Safe, Refused, Safe], None);
+    let steps = [plan.next(), plan.next(), plan.next(), plan.next()];
+    assert_eq!(steps, [Step::Run(0), Step::Skip(1, Why::Refused), Step::Skip(2, Why::Stopped), Step::Wait]);
+}
+
+#[test]
+fn a_read_may_wait_for_a_later_read() {
+    let mut plan = plan(Order::Fenced, vec![Kind::Safe, Kind::Safe, Kind::Unsafe], &[(0, 1)], &[]);
+    assert_eq!([plan.next(), plan.next()], [Step::Run(1), Step::Wait]);
+    plan.complete(1, StatusCode::OK);
+    assert_eq!([plan.next(), plan.next()], [Step::Run(0), Step::Wait]);
+    plan.complete(0, StatusCode::OK);
+    assert_eq!(plan.next(), Step::Run(2));
+}
+
+#[test]
+fn what_depends_on_a_redirection_does_not_run() {
+    let mut plan = plan(Order::Unordered, vec![Kind::Safe; 2], &[(1, 0)], &[]);
+    assert_eq!([plan.next(), plan.next()], [Step::Run(0), Step::Wait]);
+    plan.complete(0, StatusCode::FOUND);
+    assert_eq!([plan.next(), plan.next()], [Step::Skip(1, Why::Dependency(0)), Step::Done]);
+}
+
+#[test]
+fn a_group_is_one_after_the_other_and_waits_as_a_whole() {
+    let mut plan = plan(Order::Unordered, vec![Kind::Unsafe; 5], &[(2, 0), (3, 2), (4, 1)], &[1..3]);
+    assert_eq!([plan.next(), plan.next()], [Step::Run(0), Step::Wait]);
+    plan.complete(0, StatusCode::OK);
+    assert_eq!([plan.next(), plan.next()], [Step::Begin(1), Step::Wait]);
+    plan.begun(1, true);
+    assert_eq!([plan.next(), plan.next()], [Step::Run(1), Step::Wait]);
+    plan.complete(1, StatusCode::OK);
+    assert_eq!([plan.next(), plan.next()], [Step::Run(2), Step::Wait]);
+    plan.complete(2, StatusCode::OK);
+    assert_eq!([plan.next(), plan.next()], [Step::Commit(1), Step::Wait]);
+    plan.decided(1, false);
+    assert_eq!(plan.next(), Step::Skip(3, Why::Dependency(2)));
+    assert_eq!([plan.next(), plan.next()], [Step::Skip(4, Why::Dependency(1)), Step::Done]);
+}
+
+/// Each would take minutes if it took quadratic time, or overflow the stack if it recursed.
+#[test]
+fn long_chains_and_wide_fans_are_planned_in_linear_time() {
+    const MANY: usize = 200_000;
+    let run = |ties: Vec<(usize, usize)>, first: StatusCode| {
+        let relations: Vec<_> = ties
+            .iter()
+            .map(|tie| {
+                let dependency = Dependency { id: tie.1.to_string().into(), pointer: String::new() };
+                (tie.0, Relations { dependencies: vec![dependency], group: None })
+            })
+            .collect();
+        let kinds = vec![Kind::Safe; MANY];
+        let ids = (0..MANY).map(|index| (index.to_string().into(), index)).collect();
+        let outline = Outline {
+            order: Order::Unordered,
+            kinds: &kinds,
+            ids: &ids,
+            relations: &relations,
+            atomic: false,
+            coordinated: false,
+        };
+        let (graph, faults) = Graph::new(&outline);
+        let refused = faults.len();
+        let kinds =
+            (0..MANY).map(|index| if faults.iter().any(|fault| fault.0 == index) { Kind::Refused } else { Kind::Safe });
+        let mut plan = Plan::new(
+            Order::Unordered,
+            16,
+            false,
+            if refused == 0 { vec![Kind::Safe; MANY] } else { kinds.collect() },
+            graph,
+        );
+        let (mut ran, mut skipped, mut running) = (0, 0, VecDeque::new());
+        loop {
+            match plan.next() {
+                Step::Run(index) => {
+                    ran += 1;
+                    running.push_back(index);
+                }
+                Step::Skip(..) => skipped += 1,
+                Step::Wait => {
+                    plan.complete(running.pop_front().unwrap(), if ran == 1 { first } else { StatusCode::OK })
+                }
+                Step::Done => return (ran, skipped, refused),
+                step => unreachable!("{step:?}"),
+            }
+        }
+    };
+    let chain: Vec<_> = (1..MANY).map(|index| (index, index - 1)).collect();
+    assert_eq!(run(chain.clone(), StatusCode::OK), (MANY, 0, 0));
+    assert_eq!(run(chain, StatusCode::CONFLICT), (1, MANY - 1, 0));
+    let ahead = (0..MANY - 1).map(|index| (index, index + 1)).collect();
+    assert_eq!(run(ahead, StatusCode::CONFLICT), (1, MANY - 1, 0));
+    let fan: Vec<_> = (1..MANY).map(|index| (index, 0)).collect();
+    assert_eq!(run(fan.clone(), StatusCode::OK), (MANY, 0, 0));
+    assert_eq!(run(fan, StatusCode::CONFLICT), (1, MANY - 1, 0));
+}

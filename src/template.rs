@@ -1,0 +1,104 @@
+//! A target with names in it: an RFC 6570 URI template.
+
+use std::{borrow::Cow, collections::HashMap};
+
+use iri_string::{
+    spec::UriSpec,
+    template::{
+        UriTemplateStr,
+        context::{Context, Visitor},
+    },
+};
+
+use crate::problem::shown;
+
+/// A template whose names are all known.
+#[derive(Debug)]
+pub(crate) struct Template {
+    text: Box<str>,
+    variables: Vec<Variable>,
+}
+
+#[derive(Debug)]
+struct Variable {
+    name: Box<str>,
+    /// Which value takes its place.
+    index: usize,
+    /// It stands in the path rather than in the query.
+    in_path: bool,
+}
+
+/// What is known of a name.
+#[derive(Clone, Copy)]
+pub(crate) struct Known {
+    pub(crate) index: usize,
+    /// It may put in a path and a query as they are.
+    pub(crate) is_location: bool,
+}
+
+impl Template {
+    pub(crate) fn parse(text: &str, find: impl Fn(&str) -> Option<Known>) -> Result<Self, String> {
+        UriTemplateStr::new(text).map_err(|_| "the target is not a URI template (RFC 6570)".to_owned())?;
+        let query = text.find('?').unwrap_or(text.len());
+        let mut variables = Vec::new();
+        // A brace has no other meaning in a template, and each one is closed.
+        for (start, _) in text.match_indices('{') {
+            let expression = text[start + 1..].split('}').next().unwrap_or_default();
+            let names = expression.trim_start_matches(['+', '#', '.', '/', ';', '?', '&']);
+            for name in names.split(',') {
+                let name = name.trim_end_matches('*').split(':').next().unwrap_or_default();
+                let known = find(name).ok_or_else(|| format!("`refs` has no `{}`", shown(name)))?;
+                if expression.starts_with(['+', '#']) && !known.is_location {
+                    return Err(format!(
+                        "`{{{}{}}}` would put the value in as it is, which only an `@location` or an \
+                         `@content-location` may",
+                        &expression[..1],
+                        shown(name)
+                    ));
+                }
+                variables.push(Variable { name: name.into(), index: known.index, in_path: start < query });
+            }
+        }
+        Ok(Self { text: text.into(), variables })
+    }
+
+    /// With some value for each name: what is wrong with the rest can be told before there are any.
+    pub(crate) fn sample(&self) -> String {
+        let is_raw = |name: &str| self.text.contains(&format!("{{+{name}"));
+        let sample = |name: &str| Cow::Borrowed(if is_raw(name) { "/x" } else { "x" });
+        self.replaced(&self.variables.iter().map(|variable| (&*variable.name, sample(&variable.name))).collect())
+    }
+
+    /// `text` gives a value's text, or says why it has none.
+    pub(crate) fn expand<'a>(&'a self, text: impl Fn(usize) -> Result<Cow<'a, str>, String>) -> Result<String, String> {
+        let mut values = HashMap::new();
+        for Variable { name, index, in_path } in &self.variables {
+            let value = text(*index)?;
+            // `/users/{id}` would become another resource.
+            if *in_path && value.is_empty() {
+                return Err(format!("`{}` is empty, and a part of the path", shown(name)));
+            }
+            values.insert(&**name, value);
+        }
+        Ok(self.replaced(&values))
+    }
+
+    fn replaced(&self, values: &HashMap<&str, Cow<'_, str>>) -> String {
+        let template = UriTemplateStr::new(&self.text).expect("it was one when it was read");
+        template
+            .expand::<UriSpec, _>(&Values(values))
+            .map(|expanded| expanded.to_string())
+            .expect("all values are text")
+    }
+}
+
+struct Values<'a>(&'a HashMap<&'a str, Cow<'a, str>>);
+
+impl Context for Values<'_> {
+    fn visit<V: Visitor>(&self, visitor: V) -> V::Result {
+        match self.0.get(visitor.var_name().as_str()) {
+            Some(value) => visitor.visit_string(value),
+            None => visitor.visit_undefined(),
+        }
+    }
+}
