@@ -233,7 +233,7 @@ impl Plan {
     /// How many operations a node is.
     fn len(&self, node: usize) -> usize {
         let group = self.waiting.as_ref().and_then(|waiting| waiting.graph.group_of(node));
-        group.map_or(1, ExactSizeIterator::len)
+        group.map_or(1, |group| group.len())
     }
 }
 
