@@ -19,7 +19,7 @@ per_operation() { # SCENARIO OPERATIONS TIMES
   echo $(((long - short) / ($3 * 2 * $2)))
 }
 
-row() { printf '%-36s %10s %10s\n' "$@"; }
+row() { printf '%-48s %10s %10s\n' "$@"; }
 
 row 'GET, instructions per operation' 'all' 'over inner'
 inner=$(per_operation inner 100 10)
@@ -44,3 +44,13 @@ inner=$(per_operation null 1 1000)
 row 'inner call alone' "$inner" ''
 all=$(per_operation pass-through 1 1000)
 row 'through the layer' "$all" $((all - inner))
+
+row 'dependencies, over a service that does nothing' 'all' 'over none'
+for n in 100 1000 10000; do
+  apart=$(per_operation apart "$n" $((20000 / n)))
+  row "none, $n operations" "$apart" ''
+  for scenario in chain chain-ahead chain-failed fan; do
+    all=$(per_operation "$scenario" "$n" $((20000 / n)))
+    row "$scenario, $n operations" "$all" $((all - apart))
+  done
+done

@@ -83,6 +83,17 @@ impl Operation {
     }
 }
 
+/// Operations on a service that does nothing, each with an id, and with what `links` says of the one at that index.
+fn linked(n: usize, links: impl Fn(usize) -> String) -> Bytes {
+    let operation = |index: usize| format!(r#"{{"id":"{index}","path":"/"{}}}"#, links(index));
+    format!(r#"{{"operations":[{}]}}"#, (0..n).map(operation).collect::<Vec<_>>().join(",")).into()
+}
+
+/// That an operation waits for another one.
+fn depends_on(other: usize) -> String {
+    format!(r#","dependsOn":["{other}"]"#)
+}
+
 fn kibibyte() -> String {
     let item = r#"{"sku":"A-1","quantity":3,"note":"as last time"}"#;
     let items = vec![item; 20].join(",");
@@ -184,14 +195,43 @@ impl<B> Service<Request<B>> for Null {
 }
 
 /// What is measured, by name; the names are those of the table in the README beside this.
-pub(crate) const SCENARIOS: [&str; 9] =
-    ["inner", "naive", "batch", "bare", "inner-echo", "naive-echo", "batch-echo", "null", "pass-through"];
+pub(crate) const SCENARIOS: [&str; 14] = [
+    "inner",
+    "naive",
+    "batch",
+    "bare",
+    "inner-echo",
+    "naive-echo",
+    "batch-echo",
+    "null",
+    "pass-through",
+    "apart",
+    "chain",
+    "chain-ahead",
+    "chain-failed",
+    "fan",
+];
 
 /// Does one of them, with `n` operations, `times` times.
 pub(crate) async fn run(scenario: &str, n: usize, times: usize) {
     let operation = if scenario.ends_with("-echo") { Operation::Echo } else { Operation::Get };
     let (alone, batch) = (operation.alone(), operation.batch(n));
     let batched = || post_batch(batch.clone());
+    // What waits for what, and nothing else that costs much.
+    let links: Option<fn(usize, usize) -> String> = match scenario {
+        "apart" => Some(|_, _| String::new()),
+        "chain" => Some(|index, _| if index == 0 { String::new() } else { depends_on(index - 1) }),
+        "chain-ahead" => Some(|index, n| if index + 1 == n { String::new() } else { depends_on(index + 1) }),
+        "chain-failed" => {
+            Some(|index, _| if index == 0 { r#","body":0,"encoding":0"#.to_owned() } else { depends_on(index - 1) })
+        }
+        "fan" => Some(|index, _| if index == 0 { String::new() } else { depends_on(0) }),
+        _ => None,
+    };
+    if let Some(links) = links {
+        let batch = linked(n, |index| links(index, n));
+        return repeat(layer().layer(Null), || post_batch(batch.clone()), times).await;
+    }
     match scenario {
         "inner" | "inner-echo" => repeat(api(), alone, n * times).await,
         "naive" | "naive-echo" => repeat(naive(), batched, times).await,
