@@ -3,10 +3,12 @@
 use std::borrow::Cow;
 
 mod check;
+mod places;
 mod tokens;
 
 pub(crate) use self::{
     check::is_embeddable,
+    places::{Place, Places},
     tokens::{Token, tokens},
 };
 
