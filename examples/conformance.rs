@@ -11,7 +11,13 @@
 //!     {"path":"/boom"}]}'
 //! $ curl -i 'localhost:3000/$batch' -H 'content-type: application/json' -H 'accept: application/xml' \
 //!     -d '[{"path":"/users/1"},{"method":"DELETE","path":"/users/2"},{"path":"/users/2"}]'
+//! $ curl -i localhost:3000/batch -H 'content-type: application/json' -d '{"operations":[
+//!     {"method":"POST","path":"/users","group":"g","id":"new","body":{"name":"Eve","email":"eve@example.com"}},
+//!     {"method":"DELETE","path":"/users/{id}","group":"g","refs":{"id":"new#/id"}},
+//!     {"path":"/users/{id}","group":"g","refs":{"id":"new#/id"}}]}'
 //! ```
+//!
+//! The last one is an atomic group that fails, so of its new user nothing is left.
 //!
 //! | route | answer |
 //! |---|---|
@@ -27,9 +33,15 @@
 //!
 //! Every error is a JSON object with a `message`: 404 for a route that isn't there, and for an unknown id whatever the
 //! method, 400 for what is not JSON or doesn't say that it is, 422 for JSON that is no user.
+//!
+//! Batches may be atomic as a whole, and may say what happens after a failure. An atomic group works on a copy of the
+//! users, which takes the place of the others when it is committed. Meanwhile all others read what was there before, and
+//! wait when they want to write.
 
 use std::{
     collections::HashMap,
+    convert::Infallible,
+    ops::{Deref, DerefMut},
     sync::{Arc, Mutex, MutexGuard},
     time::Duration,
 };
@@ -37,20 +49,22 @@ use std::{
 use axum::{
     Json, Router,
     body::to_bytes,
-    extract::{Path, Request, State, rejection::JsonRejection},
-    http::{StatusCode, header},
+    extract::{FromRequestParts, Path, Request, rejection::JsonRejection},
+    http::{Extensions, StatusCode, header, request::Parts},
     middleware::map_response,
     response::{IntoResponse, Response, Result},
     routing::{get, post},
 };
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
-use tower_multistatus::{BatchLayer, axum::RouterExt};
+use tokio::sync::{Mutex as AsyncMutex, MutexGuard as AsyncMutexGuard, OwnedMutexGuard};
+use tower_multistatus::{BatchLayer, Coordinator, Transaction, TransactionFuture, axum::RouterExt};
 
 const MAX_BLOB: usize = 64 << 20;
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    let users = Users::seeded();
     let api = Router::new()
         .route("/users", post(create))
         .route("/users/{id}", get(read).put(replace).patch(update).delete(remove).fallback(other))
@@ -59,8 +73,9 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         .route("/boom", get(boom))
         .route("/echo", post(echo))
         .layer(map_response(explain))
-        .with_state(Users::seeded());
-    let app = api.batch(BatchLayer::new().also_path("/$batch"));
+        .with_state(users.clone());
+    let layer = BatchLayer::new().also_path("/$batch").with_coordinator(users).allow_atomic().allow_on_failure();
+    let app = api.batch(layer);
 
     let address = std::env::var("LISTEN").unwrap_or_else(|_| "127.0.0.1:3000".into());
     let listener = tokio::net::TcpListener::bind(&address).await?;
@@ -87,22 +102,22 @@ struct Changes {
     email: Option<String>,
 }
 
-async fn create(State(users): State<Users>, Json(profile): Json<Profile>) -> impl IntoResponse {
-    let user = users.lock().add(profile);
+async fn create(users: View, Json(profile): Json<Profile>) -> impl IntoResponse {
+    let user = users.write().await.add(profile);
     (StatusCode::CREATED, [(header::LOCATION, format!("/users/{}", user.id))], Json(user))
 }
 
-async fn read(State(users): State<Users>, Path(id): Path<String>) -> Result<Json<User>> {
-    Ok(Json(users.lock().find(&id)?.clone()))
+async fn read(users: View, Path(id): Path<String>) -> Result<Json<User>> {
+    Ok(Json(users.read().find(&id)?.clone()))
 }
 
 /// The body is looked at only once there is a user that it could be for: an unknown id is a 404 whatever is sent to it.
 async fn replace(
-    State(users): State<Users>,
+    users: View,
     Path(id): Path<String>,
     profile: Result<Json<Profile>, JsonRejection>,
 ) -> Result<Json<User>> {
-    let mut users = users.lock();
+    let mut users = users.write().await;
     let user = users.find(&id)?;
     let Json(profile) = profile?;
     user.profile = profile;
@@ -110,11 +125,11 @@ async fn replace(
 }
 
 async fn update(
-    State(users): State<Users>,
+    users: View,
     Path(id): Path<String>,
     changes: Result<Json<Changes>, JsonRejection>,
 ) -> Result<Json<User>> {
-    let mut users = users.lock();
+    let mut users = users.write().await;
     let user = users.find(&id)?;
     let Json(changes) = changes?;
     let Profile { name, email } = &mut user.profile;
@@ -123,14 +138,14 @@ async fn update(
     Ok(Json(user.clone()))
 }
 
-async fn remove(State(users): State<Users>, Path(id): Path<String>) -> StatusCode {
-    let removed = users.lock().by_id.remove(&id);
+async fn remove(users: View, Path(id): Path<String>) -> StatusCode {
+    let removed = users.write().await.by_id.remove(&id);
     removed.map_or(StatusCode::NOT_FOUND, |_| StatusCode::NO_CONTENT)
 }
 
 /// What else is sent to a user.
-async fn other(State(users): State<Users>, Path(id): Path<String>) -> Result<Response, StatusCode> {
-    users.lock().find(&id)?;
+async fn other(users: View, Path(id): Path<String>) -> Result<Response, StatusCode> {
+    users.read().find(&id)?;
     Ok((StatusCode::METHOD_NOT_ALLOWED, [(header::ALLOW, "GET, HEAD, PUT, PATCH, DELETE")]).into_response())
 }
 
@@ -179,9 +194,15 @@ async fn explain(response: Response) -> Response {
     (head, Json(json!({"message": message}))).into_response()
 }
 
+/// All users, as they have been committed.
 #[derive(Clone)]
-struct Users(Arc<Mutex<Table>>);
+struct Users {
+    table: Arc<Mutex<Table>>,
+    /// Held by who writes: by a group from its beginning to its end.
+    writing: Arc<AsyncMutex<()>>,
+}
 
+#[derive(Clone)]
 struct Table {
     /// By the id as it stands in a path, so that what isn't a number is as unknown as one that nobody has.
     by_id: HashMap<String, User>,
@@ -196,11 +217,7 @@ impl Users {
         {
             table.add(Profile { name: name.into(), email: email.into() });
         }
-        Self(Arc::new(Mutex::new(table)))
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Table> {
-        self.0.lock().expect("nothing panics while it holds the table")
+        Self { table: Arc::new(Mutex::new(table)), writing: Arc::default() }
     }
 }
 
@@ -214,5 +231,101 @@ impl Table {
 
     fn find(&mut self, id: &str) -> Result<&mut User, StatusCode> {
         self.by_id.get_mut(id).ok_or(StatusCode::NOT_FOUND)
+    }
+}
+
+fn lock(table: &Mutex<Table>) -> MutexGuard<'_, Table> {
+    table.lock().expect("nothing panics while it holds the table")
+}
+
+/// The users as one request sees them.
+enum View {
+    Committed(Users),
+    /// Inside of an atomic group, with what it has changed so far.
+    Group(Changed),
+}
+
+/// The copy that a group works on, among the extensions of its members.
+#[derive(Clone)]
+struct Changed(Arc<Mutex<Table>>);
+
+impl View {
+    fn read(&self) -> MutexGuard<'_, Table> {
+        match self {
+            Self::Committed(users) => lock(&users.table),
+            Self::Group(changed) => lock(&changed.0),
+        }
+    }
+
+    async fn write(&self) -> Writing<'_> {
+        let turn = match self {
+            Self::Committed(users) => Some(users.writing.lock().await),
+            Self::Group(_) => None,
+        };
+        Writing { table: self.read(), _turn: turn }
+    }
+}
+
+impl FromRequestParts<Users> for View {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, users: &Users) -> Result<Self, Infallible> {
+        let changed = parts.extensions.get::<Changed>().cloned();
+        Ok(changed.map_or_else(|| Self::Committed(users.clone()), Self::Group))
+    }
+}
+
+struct Writing<'a> {
+    table: MutexGuard<'a, Table>,
+    _turn: Option<AsyncMutexGuard<'a, ()>>,
+}
+
+impl Deref for Writing<'_> {
+    type Target = Table;
+
+    fn deref(&self) -> &Table {
+        &self.table
+    }
+}
+
+impl DerefMut for Writing<'_> {
+    fn deref_mut(&mut self) -> &mut Table {
+        &mut self.table
+    }
+}
+
+/// One group. Dropping it leaves the users as they were.
+struct Group {
+    users: Users,
+    changed: Changed,
+    _turn: OwnedMutexGuard<()>,
+}
+
+impl Coordinator for Users {
+    fn begin(&self, _batch: &Parts) -> TransactionFuture<Box<dyn Transaction>> {
+        let users = self.clone();
+        Box::pin(async move {
+            let turn = Arc::clone(&users.writing).lock_owned().await;
+            let copy = lock(&users.table).clone();
+            let group = Group { users, changed: Changed(Arc::new(Mutex::new(copy))), _turn: turn };
+            Ok(Box::new(group) as Box<dyn Transaction>)
+        })
+    }
+}
+
+impl Transaction for Group {
+    fn attach(&self, extensions: &mut Extensions) {
+        extensions.insert(self.changed.clone());
+    }
+
+    fn commit(self: Box<Self>) -> TransactionFuture<()> {
+        Box::pin(async move {
+            *lock(&self.users.table) = lock(&self.changed.0).clone();
+            Ok(())
+        })
+    }
+
+    fn rollback(self: Box<Self>) -> TransactionFuture<()> {
+        Box::pin(async { Ok(()) })
     }
 }

@@ -47,7 +47,8 @@ pub(crate) enum State {
     /// Handed to the inner service.
     Running(Watch),
     /// Answered, as a member of a group: what becomes of it depends on the others.
-    Provisional(Verdict, Watch),
+    /// In a box, for it would make all slots larger.
+    Provisional(Box<(Verdict, Watch)>),
     /// Answered, or refused at some stage: here all ends.
     Done(Verdict),
     /// In the answer, and no longer in memory.
@@ -90,25 +91,27 @@ impl Slot {
             State::Running(watch) => watch.pause(),
             _ => Watch::default(),
         };
-        self.state = State::Provisional(verdict, watch);
+        self.state = State::Provisional(Box::new((verdict, watch)));
     }
 
     /// Gives this slot its outcome, and gives back what watched it if it ran. One that was refused keeps to that.
     pub(crate) fn end(&mut self, verdict: Verdict) -> Option<Watch> {
         match mem::replace(&mut self.state, State::Done(verdict)) {
-            State::Running(watch) | State::Provisional(_, watch) => return Some(watch),
+            State::Running(watch) => return Some(watch),
+            State::Provisional(kept) => return Some(kept.1),
             State::Refused(problem) => self.state = State::Done(Err(problem)),
             State::Ready(_) | State::Done(_) | State::Written => {}
         }
         None
     }
 
-    /// Makes the outcome that was kept the last word.
-    pub(crate) fn confirm(&mut self) -> Option<Watch> {
+    /// Gives back an outcome that was kept.
+    pub(crate) fn release(&mut self) -> Option<Verdict> {
         match mem::replace(&mut self.state, State::Written) {
-            State::Provisional(verdict, watch) => {
-                self.state = State::Done(verdict);
-                Some(watch)
+            State::Provisional(kept) => {
+                let (verdict, watch) = *kept;
+                self.state = State::Running(watch);
+                Some(verdict)
             }
             other => {
                 self.state = other;

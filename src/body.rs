@@ -158,6 +158,7 @@ where
     }
 
     /// `charge` is asked before each piece is kept.
+    #[inline]
     pub(crate) fn poll_read(
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,

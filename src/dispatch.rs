@@ -186,18 +186,16 @@ where
     /// Sends one operation. Most are ready at once, and never leave their place.
     fn start(&mut self, index: usize, cx: &mut Context<'_>) -> Poll<Verdict> {
         let (timed, total) = (self.config.on_outcome.is_some(), self.slots.len());
-        let Slot { label, state } = &mut self.slots[index];
-        let State::Ready(mut message) = mem::replace(state, State::Running(Watch::default())) else {
-            unreachable!("the plan names each slot once, and no refused one")
-        };
-        if let Some(needs) = message.needs.take() {
-            let cx = DecodeContext::new(&self.config, self.head);
-            match needs.fill(cx, label, message, &mut self.references_left) {
-                Ok(filled) => message = filled,
-                Err(problem) => return Poll::Ready(Err(problem)),
+        if self.slots[index].needs().is_some() {
+            if let Err(problem) = self.fill(index) {
+                return Poll::Ready(Err(problem));
             }
         }
+        let Slot { label, state } = &mut self.slots[index];
         let watch = Watch::start(timed, index, label);
+        let State::Ready(message) = mem::replace(state, State::Running(Watch::default())) else {
+            unreachable!("the plan names each slot once, and no refused one")
+        };
         let context = BatchContext::new(index, label.id.clone(), Some(total));
         let mut request = self.inheritance.request(label, message, context);
         if let Some(groups) = &self.groups {
@@ -240,24 +238,39 @@ where
     }
 
     /// Takes the verdict on an operation; `None` where its group has the last word.
+    #[inline(always)]
     fn complete(&mut self, index: usize, verdict: Verdict) -> Option<usize> {
-        let status = status(&verdict);
-        if !self.uses.is_empty() && status.is_success() {
+        if !self.uses.is_empty() {
             self.hand_over(index, &verdict);
         }
+        self.plan.complete(index, status(&verdict));
         if self.groups.as_ref().is_some_and(|groups| groups.find(index).is_some()) {
             self.slots[index].hold(verdict);
-            self.plan.complete(index, status);
             return None;
         }
         self.end(index, verdict);
-        self.plan.complete(index, status);
         Some(index)
+    }
+
+    /// Gives an operation what it takes from others.
+    fn fill(&mut self, index: usize) -> Result<(), Box<Problem>> {
+        let Slot { label, state } = &mut self.slots[index];
+        let State::Ready(message) = state else { return Ok(()) };
+        let mut message = mem::take(message);
+        if let Some(needs) = message.needs.take() {
+            let cx = DecodeContext::new(&self.config, self.head);
+            message = needs.fill(cx, label, message, &mut self.references_left)?;
+        }
+        *state = State::Ready(message);
+        Ok(())
     }
 
     /// Gives others the values that they take from this outcome.
     fn hand_over(&mut self, index: usize, verdict: &Verdict) {
         let (Some(mut uses), Ok(response)) = (self.uses.remove(&index), verdict) else { return };
+        if !response.status().is_success() {
+            return;
+        }
         // Some have ended already, for another reason.
         uses.retain(|&(user, _)| self.slots[user].needs().is_some());
         let sources = uses.iter().filter_map(|&(user, nth)| Some(&self.slots[user].needs()?.references[nth].source));
@@ -270,20 +283,15 @@ where
         }
     }
 
-    /// Gives a slot its outcome, unless it has one.
+    /// Gives a slot its outcome, unless it has one, and tells who wants to know.
     fn end(&mut self, index: usize, verdict: Verdict) {
-        let watch = self.slots[index].end(verdict);
-        self.tell(index, watch);
-    }
-
-    /// Tells who wants to know that a slot has its outcome.
-    fn tell(&self, index: usize, watch: Option<Watch>) {
-        let slot = &self.slots[index];
+        let total = self.slots.len();
+        let slot = &mut self.slots[index];
+        let watch = slot.end(verdict);
         let Some(outcome) = slot.outcome(index) else { return };
         let elapsed = watch.unwrap_or_else(|| Watch::idle(index, &slot.label)).stop(outcome.status());
         if let Some(on_outcome) = &self.config.on_outcome {
-            let context = BatchContext::new(index, slot.label.id.clone(), Some(self.slots.len()));
-            on_outcome(&context, outcome.status(), elapsed);
+            on_outcome(&BatchContext::new(index, slot.label.id.clone(), Some(total)), outcome.status(), elapsed);
         }
     }
 
@@ -325,7 +333,7 @@ where
             .find(|&index| !matches!(self.slots[index].state, State::Done(_) | State::Written))?;
         self.overdue = Some(index + 1);
         match self.slots[index].state {
-            State::Provisional(..) => self.break_off(index),
+            State::Provisional(_) => self.break_off(index),
             State::Running(_) => self.end(index, Err(Box::new(timed_out()))),
             _ => self.end(index, Err(Box::new(not_begun()))),
         }

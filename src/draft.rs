@@ -1,7 +1,12 @@
 //! From what a format has read to a checked operation: the one door, which no format can go around.
 
+use std::mem;
+
 use bytes::Bytes;
-use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
+use http::{
+    HeaderMap, HeaderName, HeaderValue, Method, StatusCode,
+    header::{self, Entry},
+};
 
 use crate::{
     batch::{Label, Message},
@@ -27,7 +32,8 @@ pub struct Draft<'a> {
     pub(crate) message: Message,
     /// Where the target stands in the operation.
     target_pointer: &'static str,
-    default_content_type: Option<HeaderValue>,
+    /// The content type is what the body seems to be; nobody has said so.
+    has_default_type: bool,
     header_count: usize,
     header_bytes: usize,
     links: Option<Box<Links>>,
@@ -48,7 +54,7 @@ impl<'a> Draft<'a> {
             label: Label::default(),
             message: Message::default(),
             target_pointer: "/path",
-            default_content_type: None,
+            has_default_type: false,
             header_count: 0,
             header_bytes: 0,
             links: None,
@@ -125,8 +131,11 @@ impl<'a> Draft<'a> {
         let (name, class) = self.class(name)?;
         match class {
             // Two of them is how one layer's check is made to see another type than the next layer's parser.
-            Class::Allowed if name == header::CONTENT_TYPE && self.message.headers.contains_key(&name) => {
-                return Err("an operation can have only one `content-type`".to_owned());
+            Class::Allowed if name == header::CONTENT_TYPE => {
+                let is_first = self.message.headers.insert(name, value).is_none();
+                if !is_first && !mem::take(&mut self.has_default_type) {
+                    return Err("an operation can have only one `content-type`".to_owned());
+                }
             }
             Class::Allowed => {
                 self.message.headers.append(name, value);
@@ -154,7 +163,11 @@ impl<'a> Draft<'a> {
     /// The body, and what it is if no `content-type` header is set, before or after.
     pub fn body(&mut self, body: Bytes, content_type: Option<HeaderValue>) {
         self.message.body = Some(body);
-        self.default_content_type = content_type;
+        let Some(content_type) = content_type else { return };
+        if let Entry::Vacant(entry) = self.message.headers.entry(header::CONTENT_TYPE) {
+            entry.insert(content_type);
+            self.has_default_type = true;
+        }
     }
 
     /// A JSON body. Where the operation has [references](Self::reference), each object in it that is exactly
@@ -188,11 +201,12 @@ impl<'a> Draft<'a> {
     }
 
     /// What is wrong with it, now that nothing more will be set.
+    #[inline]
     pub(crate) fn finish(&mut self) -> Option<Box<Problem>> {
-        if let Some(content_type) = self.default_content_type.take() {
-            self.message.headers.entry(header::CONTENT_TYPE).or_insert(content_type);
+        match self.problem.take() {
+            None => self.judge().map(Box::new),
+            problem => problem,
         }
-        self.problem.take().or_else(|| self.judge().map(Box::new))
     }
 
     /// What can be said only of a method and a target together.
@@ -284,13 +298,13 @@ impl Draft<'_> {
         } else {
             self.links().needs.template(template)
         };
-        let parsed = parsed.and_then(|template| {
-            // What is wrong whatever the values are is better told now.
-            target::parse(template.sample().into(), usize::MAX)?;
-            Ok(template)
-        });
         match parsed {
-            Ok(template) => self.links().needs.target = Some(template),
+            Ok(template) => {
+                // What is wrong with it whatever the values are is better told now.
+                self.target(template.sample().into(), pointer);
+                self.label.target = None;
+                self.links().needs.target = Some(template);
+            }
             Err(why) => self.refuse(Problem::bad_request(why).at(pointer)),
         }
     }

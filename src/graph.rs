@@ -3,7 +3,7 @@
 //! Order and dependencies are one graph. What a dependency adds must not contradict what the order fixes; a group is one
 //! node of it.
 
-use std::{collections::HashMap, ops::Range, sync::Arc};
+use std::{collections::HashMap, mem, ops::Range, sync::Arc};
 
 use http::StatusCode;
 
@@ -80,10 +80,15 @@ impl Graph {
     }
 
     /// The members of the group that this operation belongs to.
-    pub(crate) fn group_of(&self, index: usize) -> Option<&Range<usize>> {
-        let after = self.groups.partition_point(|group| group.start <= index);
-        self.groups[..after].last().filter(|group| group.contains(&index))
+    pub(crate) fn group_of(&self, index: usize) -> Option<Range<usize>> {
+        find_group(&self.groups, index)
     }
+}
+
+/// That of the groups, which stand in request order, to which this operation belongs.
+pub(crate) fn find_group(groups: &[Range<usize>], index: usize) -> Option<Range<usize>> {
+    let after = groups.partition_point(|group| group.start <= index);
+    groups[..after].last().filter(|group| group.contains(&index)).cloned()
 }
 
 struct Draft<'a> {
@@ -92,18 +97,14 @@ struct Draft<'a> {
     faults: Vec<Option<Box<Problem>>>,
     /// Of each operation: the node that stands for it.
     node_of: Vec<usize>,
-    groups: Vec<Group<'a>>,
-}
-
-struct Group<'a> {
-    name: &'a str,
-    members: Range<usize>,
+    groups: Vec<Range<usize>>,
 }
 
 /// A dependency of which both ends are known.
-struct Tie {
+struct Tie<'a> {
     dependent: usize,
     dependency: usize,
+    pointer: &'a str,
 }
 
 impl<'a> Draft<'a> {
@@ -121,49 +122,37 @@ impl<'a> Draft<'a> {
     }
 
     fn find_groups(&mut self) {
-        let mut names = Vec::new();
-        let mut members: HashMap<&str, Vec<usize>> = HashMap::new();
-        for (index, relations) in self.outline.relations {
-            let Some(name) = relations.group.as_deref() else { continue };
-            if self.outline.atomic {
-                self.refuse(*index, || Problem::bad_request("an atomic batch is one group already").at("/group"));
-                continue;
-            }
-            members.entry(name).or_insert_with(|| {
-                names.push(name);
-                Vec::new()
-            });
-            members.entry(name).and_modify(|members| members.push(*index));
-        }
         if self.outline.atomic {
-            return self.group("the batch", (0..self.outline.kinds.len()).collect());
+            for (index, _) in self.outline.relations.iter().filter(|(_, relations)| relations.group.is_some()) {
+                self.refuse(*index, || Problem::bad_request("an atomic batch is one group already").at("/group"));
+            }
+            return self.group(&(0..self.outline.kinds.len()).collect::<Vec<_>>(), "");
         }
-        for name in names {
-            self.group(name, members.remove(name).unwrap_or_default());
+        let (mut groups, mut places) = (Vec::new(), HashMap::new());
+        for (index, relations) in self.outline.relations {
+            let Some(name) = &relations.group else { continue };
+            let place = *places.entry(name).or_insert(groups.len());
+            groups.resize_with(groups.len().max(place + 1), Vec::new);
+            groups[place].push(*index);
         }
+        groups.iter().for_each(|members| self.group(members, "/group"));
     }
 
-    fn group(&mut self, name: &'a str, members: Vec<usize>) {
+    /// `pointer` is where a member says that it is one.
+    fn group(&mut self, members: &[usize], pointer: &str) {
         let (Some(&first), Some(&last)) = (members.first(), members.last()) else { return };
         if last - first + 1 != members.len() {
-            for index in members {
-                self.refuse(index, || {
-                    let detail = format!("the operations of group `{}` must stand side by side", shown(name));
-                    Problem::bad_request(detail).at("/group")
-                });
-            }
+            members.iter().for_each(|&index| self.refuse(index, || apart().at(pointer)));
         } else if self.outline.coordinated {
             self.node_of[first..=last].fill(first);
-            self.groups.push(Group { name, members: first..last + 1 });
+            self.groups.push(first..last + 1);
         } else if members.len() > 1 {
-            for index in members {
-                self.refuse(index, not_coordinated);
-            }
+            members.iter().for_each(|&index| self.refuse(index, || not_coordinated().at(pointer)));
         }
     }
 
     /// Resolves ids, and refuses what can't be waited for.
-    fn find_edges(&mut self) -> Vec<Tie> {
+    fn find_edges(&mut self) -> Vec<Tie<'a>> {
         let outline = self.outline;
         // How many unsafe operations stand before each one.
         let fences: Vec<usize> = std::iter::once(0)
@@ -192,7 +181,7 @@ impl<'a> Draft<'a> {
                     Some(&other) if other > index && self.is_held_back(index, other, &fences) => {
                         self.refuse(index, || crossing(id).at(pointer.as_str()));
                     }
-                    Some(&other) => edges.push(Tie { dependent: index, dependency: other }),
+                    Some(&other) => edges.push(Tie { dependent: index, dependency: other, pointer }),
                 }
             }
         }
@@ -211,20 +200,17 @@ impl<'a> Draft<'a> {
     }
 
     fn members(&self, index: usize) -> Range<usize> {
-        let node = self.node_of[index];
-        let after = self.groups.partition_point(|group| group.members.start <= node);
-        let group = self.groups[..after].last().filter(|group| group.members.contains(&node));
-        group.map_or(node..node + 1, |group| group.members.clone())
+        find_group(&self.groups, index).unwrap_or(index..index + 1)
     }
 
     /// Refuses who depends on somebody that depends on it again.
-    fn refuse_circles(&mut self, edges: &[Tie]) {
+    fn refuse_circles(&mut self, edges: &[Tie<'a>]) {
         let circles = circles(self.node_of.len(), edges.iter().map(|edge| self.ends(edge)));
-        let mut named: HashMap<usize, Vec<usize>> = HashMap::new();
+        let mut named: HashMap<usize, Vec<(usize, &str)>> = HashMap::new();
         for edge in edges {
             let (dependent, dependency) = self.ends(edge);
             if circles[dependent] == circles[dependency] {
-                named.entry(circles[dependent]).or_default().push(edge.dependent);
+                named.entry(circles[dependent]).or_default().push((edge.dependent, edge.pointer));
             }
         }
         if named.is_empty() {
@@ -233,41 +219,33 @@ impl<'a> Draft<'a> {
         let ids: HashMap<usize, &str> = self.outline.ids.iter().map(|(id, &index)| (index, &**id)).collect();
         for mut members in named.into_values() {
             members.sort_unstable();
-            members.dedup();
+            members.dedup_by_key(|member| member.0);
             let detail = format!("these operations depend on each other in a circle: {}", names(&members, &ids));
-            for index in members {
-                self.refuse(index, || Problem::bad_request(detail.clone()).at("/dependsOn"));
+            for (index, pointer) in members {
+                self.refuse(index, || Problem::bad_request(detail.clone()).at(pointer));
             }
         }
     }
 
-    fn ends(&self, edge: &Tie) -> (usize, usize) {
+    fn ends(&self, edge: &Tie<'_>) -> (usize, usize) {
         (self.node_of[edge.dependent], self.node_of[edge.dependency])
     }
 
     /// A group of which one member can't run can't be carried out.
     fn refuse_siblings(&mut self) {
-        let groups = std::mem::take(&mut self.groups);
-        let (whole, broken): (Vec<_>, Vec<_>) =
-            groups.into_iter().partition(|group| !group.members.clone().any(|index| self.is_refused(index)));
-        for group in broken {
-            for index in group.members {
-                self.node_of[index] = index;
-                if !self.is_refused(index) {
-                    self.refuse(index, || {
-                        let detail = format!(
-                            "another operation of group `{}` was refused, so none of the group was carried out",
-                            shown(group.name)
-                        );
-                        Problem::new(StatusCode::FAILED_DEPENDENCY, detail)
-                    });
-                }
+        let groups = mem::take(&mut self.groups);
+        let (broken, whole): (Vec<_>, Vec<_>) =
+            groups.into_iter().partition(|group| group.clone().any(|index| self.is_refused(index)));
+        for index in broken.into_iter().flatten() {
+            self.node_of[index] = index;
+            if !self.is_refused(index) {
+                self.refuse(index, sibling_refused);
             }
         }
         self.groups = whole;
     }
 
-    fn finish(self, edges: &[Tie]) -> (Option<Graph>, Vec<Fault>) {
+    fn finish(self, edges: &[Tie<'_>]) -> (Option<Graph>, Vec<Fault>) {
         let mut nodes = Vec::new();
         for edge in edges.iter().filter(|edge| !self.is_refused(edge.dependent)) {
             nodes.resize(self.node_of.len(), Node::default());
@@ -275,13 +253,12 @@ impl<'a> Draft<'a> {
             nodes[dependent].unmet += 1;
             nodes[dependency].dependents.push(Edge { dependent, dependency: edge.dependency });
         }
-        let groups: Vec<_> = self.groups.into_iter().map(|group| group.members).collect();
-        if !groups.is_empty() {
+        if !self.groups.is_empty() {
             nodes.resize(self.node_of.len(), Node::default());
         }
         let faults = self.faults.into_iter().enumerate();
         let faults = faults.filter_map(|(index, fault)| Some((index, fault?))).collect();
-        (Some(Graph { nodes, groups }).filter(|graph| !graph.nodes.is_empty()), faults)
+        (Some(Graph { nodes, groups: self.groups }).filter(|graph| !graph.nodes.is_empty()), faults)
     }
 }
 
@@ -308,13 +285,13 @@ fn circles(total: usize, edges: impl Iterator<Item = (usize, usize)>) -> Vec<usi
 
 /// Goes to all nodes that can be reached and have not been seen, and tells each one when it leaves it.
 fn visit(start: usize, edges: &[Vec<usize>], seen: &mut [bool], mut leave: impl FnMut(usize)) {
-    if std::mem::replace(&mut seen[start], true) {
+    if mem::replace(&mut seen[start], true) {
         return;
     }
     let mut path = vec![(start, edges[start].iter())];
     while let Some((node, next)) = path.last_mut() {
         match next.next() {
-            Some(&to) if !std::mem::replace(&mut seen[to], true) => path.push((to, edges[to].iter())),
+            Some(&to) if !mem::replace(&mut seen[to], true) => path.push((to, edges[to].iter())),
             Some(_) => {}
             None => {
                 leave(*node);
@@ -325,15 +302,15 @@ fn visit(start: usize, edges: &[Vec<usize>], seen: &mut [bool], mut leave: impl 
 }
 
 /// What the client calls operations; a few of them, for there may be many.
-fn names(indexes: &[usize], ids: &HashMap<usize, &str>) -> String {
+fn names(members: &[(usize, &str)], ids: &HashMap<usize, &str>) -> String {
     const TOLD: usize = 5;
-    let names = indexes.iter().take(TOLD).map(|index| match ids.get(index) {
+    let names = members.iter().take(TOLD).map(|(index, _)| match ids.get(index) {
         Some(id) => format!("`{}`", shown(id)),
         None => format!("operation {index}"),
     });
     let mut text = names.collect::<Vec<_>>().join(", ");
-    if indexes.len() > TOLD {
-        text += &format!(" and {} more", indexes.len() - TOLD);
+    if members.len() > TOLD {
+        text += &format!(" and {} more", members.len() - TOLD);
     }
     text
 }
@@ -353,6 +330,15 @@ fn crossing(id: &str) -> Problem {
         shown(id)
     );
     Problem::bad_request(detail)
+}
+
+fn apart() -> Problem {
+    Problem::bad_request("the operations of a group must stand side by side")
+}
+
+fn sibling_refused() -> Problem {
+    let detail = "another operation of the same group was refused, so none of the group was carried out";
+    Problem::new(StatusCode::FAILED_DEPENDENCY, detail)
 }
 
 fn not_coordinated() -> Problem {

@@ -12,7 +12,7 @@ use tower::BoxError;
 
 use crate::{
     config::Config,
-    graph::Graph,
+    graph::{Graph, find_group},
     problem::Problem,
     transaction::{Transaction, TransactionFuture},
     unwind::caught,
@@ -57,8 +57,7 @@ impl Groups {
 
     /// The members of the group that this operation belongs to.
     pub(crate) fn find(&self, index: usize) -> Option<Range<usize>> {
-        let after = self.members.partition_point(|group| group.start <= index);
-        self.members[..after].last().filter(|group| group.contains(&index)).cloned()
+        find_group(&self.members, index)
     }
 
     pub(crate) fn is_committing(&self, index: usize) -> bool {

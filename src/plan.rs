@@ -118,21 +118,25 @@ impl Plan {
         }
     }
 
+    #[inline]
     pub(crate) fn next(&mut self) -> Step {
-        if let Some(step) = self.waiting.as_mut().and_then(|waiting| waiting.due.pop_front()) {
-            return step;
+        if self.waiting.is_some() {
+            if let Some(step) = self.next_waiting() {
+                return step;
+            }
         }
-        let Some(Candidate { node, is_parked, skip }) = self.candidate() else {
+        let node = self.cursor;
+        let Some(&kind) = self.kinds.get(node) else {
             return if self.running == 0 { Step::Done } else { Step::Wait };
         };
-        let may_start = self.running < self.concurrency && (is_parked || self.is_let_through(node));
-        if skip.is_none() && !may_start {
+        let skip = match kind {
+            Kind::Refused => Some(Why::Refused),
+            Kind::Safe | Kind::Unsafe => self.stopped(),
+        };
+        if skip.is_none() && !(self.running < self.concurrency && self.is_let_through(node)) {
             return Step::Wait;
         }
-        match &mut self.waiting {
-            Some(waiting) if is_parked => waiting.unpark(),
-            _ => self.cursor += self.len(node),
-        }
+        self.cursor += self.len(node);
         match skip {
             Some(why) => self.skip(node, why),
             None => self.start(node),
@@ -140,11 +144,11 @@ impl Plan {
     }
 
     /// Says that a running operation has ended.
+    #[inline]
     pub(crate) fn complete(&mut self, index: usize, status: StatusCode) {
-        if self.waiting.as_mut().is_some_and(|waiting| waiting.go_on(index, status)) {
-            return;
+        if self.waiting.as_mut().is_none_or(|waiting| !waiting.go_on(index, status)) {
+            self.end(index, status.is_success(), status.as_u16() >= 400);
         }
-        self.end(index, status.is_success(), status.as_u16() >= 400);
     }
 
     /// Says whether the transaction of a group has begun.
@@ -160,6 +164,7 @@ impl Plan {
         self.end(group, committed, !committed);
     }
 
+    #[inline]
     fn end(&mut self, node: usize, success: bool, failure: bool) {
         self.running -= 1;
         self.fenced = false;
@@ -169,31 +174,42 @@ impl Plan {
         }
     }
 
-    /// What comes next, if it may. Parks what only its dependencies hold back.
-    fn candidate(&mut self) -> Option<Candidate> {
-        if let Some(&node) = self.waiting.as_ref().and_then(|waiting| waiting.ready.front()) {
-            return Some(Candidate { node, is_parked: true, skip: self.skips(node) });
+    /// What comes before the next one in request order. Parks what only its dependencies hold back.
+    fn next_waiting(&mut self) -> Option<Step> {
+        let waiting = self.waiting.as_mut()?;
+        if let Some(step) = waiting.due.pop_front() {
+            return Some(step);
+        }
+        if let Some(&node) = waiting.ready.front() {
+            let skip = waiting.nodes[node].failed.map(Why::Dependency).or(self.stopped());
+            if skip.is_none() && self.running >= self.concurrency {
+                return Some(Step::Wait);
+            }
+            self.waiting.as_mut()?.unpark();
+            return Some(match skip {
+                Some(why) => self.skip(node, why),
+                None => self.start(node),
+            });
         }
         while self.cursor < self.kinds.len() {
             let node = self.cursor;
-            let (skip, is_let_through) = (self.skips(node), self.is_let_through(node));
-            match &mut self.waiting {
-                Some(waiting) if waiting.nodes[node].unmet > 0 && skip.is_none() && is_let_through => {
-                    waiting.park(node)
-                }
-                _ => return Some(Candidate { node, is_parked: false, skip }),
+            let is_held = self.kinds[node] == Kind::Refused || self.stopped().is_some() || !self.is_let_through(node);
+            let Progress { unmet, failed, .. } = self.waiting.as_ref()?.nodes[node];
+            if let Some(failed) = failed.filter(|_| self.kinds[node] != Kind::Refused) {
+                self.cursor += self.len(node);
+                return Some(self.skip(node, Why::Dependency(failed)));
             }
+            if unmet == 0 || is_held {
+                break;
+            }
+            self.waiting.as_mut()?.park(node);
             self.cursor += self.len(node);
         }
         None
     }
 
-    fn skips(&self, node: usize) -> Option<Why> {
-        if self.kinds[node] == Kind::Refused {
-            return Some(Why::Refused);
-        }
-        let failed = self.waiting.as_ref().and_then(|waiting| waiting.nodes[node].failed);
-        failed.map(Why::Dependency).or((self.stop_on_failure && self.failed).then_some(Why::Stopped))
+    fn stopped(&self) -> Option<Why> {
+        (self.stop_on_failure && self.failed).then_some(Why::Stopped)
     }
 
     fn skip(&mut self, node: usize, why: Why) -> Step {
@@ -206,6 +222,7 @@ impl Plan {
         Step::Skip(node, why)
     }
 
+    #[inline]
     fn start(&mut self, node: usize) -> Step {
         self.running += 1;
         self.fenced = self.is_fence(node);
@@ -233,15 +250,8 @@ impl Plan {
     /// How many operations a node is.
     fn len(&self, node: usize) -> usize {
         let group = self.waiting.as_ref().and_then(|waiting| waiting.graph.group_of(node));
-        group.map_or(1, ExactSizeIterator::len)
+        group.map_or(1, |group| group.len())
     }
-}
-
-/// What would come next.
-struct Candidate {
-    node: usize,
-    is_parked: bool,
-    skip: Option<Why>,
 }
 
 /// What is known of operations that wait for others, and of groups.
@@ -257,7 +267,7 @@ struct Waiting {
     due: VecDeque<Step>,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 struct Progress {
     unmet: usize,
     /// The dependency that did not succeed.

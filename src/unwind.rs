@@ -6,6 +6,7 @@ use std::{
 
 /// Runs the service's code; `None` if it panics. Nothing that a panic may have left half done is looked at again: what
 /// belongs to the operation is dropped, and its outcome is a 500.
+#[inline]
 pub(crate) fn caught<T>(work: impl FnOnce() -> T) -> Option<T> {
     catch_unwind(AssertUnwindSafe(work)).map_err(bury).ok()
 }

@@ -471,3 +471,41 @@ async fn conformance_survives_a_panic() {
     assert!(example.try_send(Request::get("/boom"), "").await.is_err());
     assert_eq!(example.get("/users/1").await.status(), StatusCode::OK);
 }
+
+#[tokio::test]
+async fn conformance_takes_a_failed_group_back() {
+    let example = Example::start("conformance");
+    let eve = json!({"name": "Eve", "email": "eve@example.com"});
+    let group = |last: &str| {
+        json!([
+            {"id": "new", "method": "POST", "path": "/users", "group": "g", "body": eve},
+            {"method": "PATCH", "path": "/users/1", "group": "g", "refs": {"name": "new#/name"}, "body": {"name": {"$ref": "name"}}},
+            {"path": "/users/{id}", "group": "g", "refs": {"id": "new#/id"}},
+            {"path": last, "group": "g"},
+            {"path": "{+it}", "refs": {"it": "new@location"}},
+        ])
+    };
+
+    let results = example.results(Request::post("/batch"), group("/users/nobody")).await;
+    assert_eq!(statuses(&results), [424, 424, 424, 404, 424]);
+    assert!(results[0]["error"]["detail"].as_str().unwrap().contains("rolled back"), "{results:?}");
+    assert_eq!(example.get("/users/4").await.status(), StatusCode::NOT_FOUND);
+    assert_eq!(example.get("/users/1").await.body(), r#"{"id":1,"name":"Ada","email":"ada@example.com"}"#);
+
+    let results = example.results(Request::post("/batch"), group("/users/2")).await;
+    assert_eq!(statuses(&results), [201, 200, 200, 200, 200]);
+    assert_eq!(results[2]["data"], results[4]["data"]);
+    assert_eq!(example.get("/users/4").await.body(), r#"{"id":4,"name":"Eve","email":"eve@example.com"}"#);
+    assert_eq!(example.get("/users/1").await.body(), r#"{"id":1,"name":"Eve","email":"ada@example.com"}"#);
+
+    let atomic = json!({"atomic": true, "operations": [
+        {"method": "DELETE", "path": "/users/4"},
+        {"method": "DELETE", "path": "/users/nobody"},
+    ]});
+    assert_eq!(statuses(&example.results(Request::post("/batch"), atomic).await), [424, 404]);
+    assert_eq!(example.get("/users/4").await.status(), StatusCode::OK);
+
+    let stop = json!({"onFailure": "stop", "operations": [{"path": "/users/nobody"}, {"method": "DELETE", "path": "/users/4"}]});
+    assert_eq!(statuses(&example.results(Request::post("/batch"), stop).await), [404, 424]);
+    assert_eq!(example.get("/users/4").await.status(), StatusCode::OK);
+}

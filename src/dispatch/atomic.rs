@@ -71,13 +71,14 @@ where
     /// The outcome of a member of a group that failed: its own if that is why.
     fn roll_back(&mut self, index: usize) {
         match &self.slots[index].state {
-            State::Provisional(verdict, _) if !status(verdict).is_success() => self.confirm(index),
+            State::Provisional(kept) if !status(&kept.0).is_success() => self.confirm(index),
             _ => self.end(index, Err(Box::new(rolled_back()))),
         }
     }
 
     fn confirm(&mut self, index: usize) {
-        let watch = self.slots[index].confirm();
-        self.tell(index, watch);
+        if let Some(verdict) = self.slots[index].release() {
+            self.end(index, verdict);
+        }
     }
 }

@@ -28,10 +28,17 @@ pub(super) struct Operation<'a> {
     headers: Option<&'a RawValue>,
     body: Option<&'a RawValue>,
     encoding: Option<&'a RawValue>,
+    /// In a box, for most operations have nothing of it.
+    links: Option<Box<Links<'a>>>,
+    fault: Option<Box<Problem>>,
+}
+
+/// What an operation has to do with others.
+#[derive(Clone, Copy, Default)]
+struct Links<'a> {
     depends_on: Option<&'a RawValue>,
     refs: Option<&'a RawValue>,
     group: Option<&'a RawValue>,
-    fault: Option<Box<Problem>>,
 }
 
 impl<'a> Operation<'a> {
@@ -44,9 +51,9 @@ impl<'a> Operation<'a> {
             "headers" => &mut self.headers,
             "body" => &mut self.body,
             "encoding" => &mut self.encoding,
-            "dependsOn" => &mut self.depends_on,
-            "refs" => &mut self.refs,
-            "group" => &mut self.group,
+            "dependsOn" => &mut self.links.get_or_insert_default().depends_on,
+            "refs" => &mut self.links.get_or_insert_default().refs,
+            "group" => &mut self.links.get_or_insert_default().group,
             _ => return None,
         })
     }
@@ -80,14 +87,10 @@ impl<'a> Operation<'a> {
                 None => draft.refuse(Problem::bad_request("`method` must be a string").at("/method")),
             }
         }
-        if let Some(group) = present(self.group) {
-            match string(group) {
-                Some(group) => draft.group(&group),
-                None => draft.refuse(Problem::bad_request("`group` must be a string").at("/group")),
+        if let Some(links) = self.links {
+            if let Err(problem) = set_links(&mut draft, *links) {
+                draft.refuse(problem);
             }
-        }
-        if let Err(problem) = set_links(&mut draft, present(self.depends_on), present(self.refs)) {
-            draft.refuse(problem);
         }
         let target = match (present(self.path), present(self.url)) {
             (Some(_), Some(_)) => {
@@ -184,16 +187,21 @@ const BASE64: engine::GeneralPurpose = engine::GeneralPurpose::new(
     engine::GeneralPurposeConfig::new().with_decode_padding_mode(engine::DecodePaddingMode::Indifferent),
 );
 
-/// `dependsOn`: ids. `refs`: an object of strings.
-fn set_links(draft: &mut Draft<'_>, depends_on: Option<&RawValue>, refs: Option<&RawValue>) -> Result<(), Problem> {
-    if let Some(depends_on) = depends_on {
+/// `group`: a name. `dependsOn`: ids. `refs`: an object of strings.
+fn set_links(draft: &mut Draft<'_>, links: Links<'_>) -> Result<(), Problem> {
+    // The group first, for its other members have to know of this one even if the rest is at fault.
+    if let Some(group) = present(links.group) {
+        let name = string(group).ok_or_else(|| Problem::bad_request("`group` must be a string").at("/group"))?;
+        draft.group(&name);
+    }
+    if let Some(depends_on) = present(links.depends_on) {
         let ids = strings(depends_on)
             .ok_or_else(|| Problem::bad_request("`dependsOn` must be an array of ids").at("/dependsOn"))?;
         for (nth, id) in ids.iter().enumerate() {
             draft.depends_on(id, format!("/dependsOn/{nth}"));
         }
     }
-    if let Some(refs) = refs {
+    if let Some(refs) = present(links.refs) {
         let refs = members(refs).ok_or_else(|| Problem::bad_request("`refs` must be an object").at("/refs"))?;
         for (name, value) in refs {
             let value = string(value).ok_or_else(|| {
