@@ -24,6 +24,7 @@ use crate::{
     plan::{Plan, Step, Why},
     problem::{Problem, shown},
     running::{Ended, Place, Running, timed_out},
+    send::Budget,
     timer::{Timer, after},
     watch::Watch,
 };
@@ -40,6 +41,7 @@ const STEPS_PER_POLL: usize = 32;
 pub(crate) struct Dispatch<'a, S, F> {
     config: Arc<Config>,
     head: &'a Parts,
+    budget: &'a Budget,
     inheritance: Inheritance,
     send: S,
     plan: Plan,
@@ -79,6 +81,7 @@ where
         head: &'a Parts,
         batch: Batch,
         inheritance: Inheritance,
+        budget: &'a Budget,
         batch_deadline: Instant,
         send: S,
     ) -> Self {
@@ -90,6 +93,7 @@ where
             references_left: config.limits.request_bytes,
             config,
             head,
+            budget,
             inheritance,
             send,
             slots,

@@ -52,6 +52,12 @@ impl Problem {
         self
     }
 
+    /// The same, with one thing more to be said.
+    pub(crate) fn and(mut self, detail: &str) -> Self {
+        self.detail = format!("{}; {detail}", self.detail).into();
+        self
+    }
+
     /// The document, as JSON.
     pub(crate) fn to_json(&self) -> String {
         serde_json::to_string(self).expect("a problem has only string keys and plain values")

@@ -7,6 +7,7 @@ use super::{Dispatch, status};
 use crate::{
     batch::{State, Verdict},
     groups::{Stage, Staged, in_doubt, rolled_back},
+    problem::Problem,
     running::Running,
     watch::Watch,
 };
@@ -46,7 +47,7 @@ where
                 self.plan.decided(group, true);
             }
             Staged::Committed(Err(problem)) => {
-                members.clone().for_each(|index| self.end(index, Err(problem.clone())));
+                members.clone().for_each(|index| self.revoke(index, problem.clone()));
                 self.plan.decided(group, false);
             }
             Staged::RolledBack => {
@@ -62,7 +63,7 @@ where
     /// Ends a member whose group has not come to its end in time.
     pub(super) fn break_off(&mut self, index: usize) {
         if self.groups.as_ref().is_some_and(|groups| groups.is_committing(index)) {
-            self.end(index, Err(Box::new(in_doubt())));
+            self.revoke(index, Box::new(in_doubt()));
         } else {
             self.roll_back(index);
         }
@@ -72,12 +73,21 @@ where
     fn roll_back(&mut self, index: usize) {
         match &self.slots[index].state {
             State::Provisional(kept) if !status(&kept.0).is_success() => self.confirm(index),
-            _ => self.end(index, Err(Box::new(rolled_back()))),
+            _ => self.revoke(index, Box::new(rolled_back())),
         }
+    }
+
+    /// Puts a problem in the place of an outcome, which has taken of the answer's bytes.
+    fn revoke(&mut self, index: usize, problem: Box<Problem>) {
+        if let Some(Ok(response)) = self.slots[index].release() {
+            self.budget.give_back(response.body().len());
+        }
+        self.end(index, Err(problem));
     }
 
     fn confirm(&mut self, index: usize) {
         if let Some(verdict) = self.slots[index].release() {
+            let verdict = verdict.map_err(|problem| Box::new(problem.and("its group was rolled back")));
             self.end(index, verdict);
         }
     }
