@@ -88,29 +88,27 @@ impl Needs {
             reference.json().map_err(|why| failed(why).at(step("/refs", &reference.name)))?;
         }
         let limit = cx.config().limits.request_bytes;
-        let mut charge = |bytes: usize| {
+        // Before anything is made of a value: short names can stand for long values, time and again.
+        let mut bring = |index: usize| {
+            let reference = &self.references[index];
             *left = left
-                .checked_sub(bytes)
-                .ok_or_else(|| failed(format!("the references of a batch may bring in {limit} bytes at most")))?;
-            Ok(())
+                .checked_sub(reference.json()?.len())
+                .ok_or_else(|| format!("the references of a batch may bring in {limit} bytes at most"))?;
+            Ok::<_, String>(reference)
         };
         if let Some(template) = &self.target {
-            let target = template.expand(|index| self.references[index].text());
-            let target = target.map_err(|why| failed(why).at("/path"))?;
-            charge(target.len())?;
-            draft.target(target.into(), "/path");
+            let target = template.expand(cx.config().limits.target_bytes, |index| bring(index)?.text());
+            draft.target(target.map_err(|why| failed(why).at("/path"))?.into(), "/path");
         }
         for (name, index) in &self.headers {
-            let value = self.references[*index].text().map_err(|why| failed(why).at(step("/headers", name)))?;
-            charge(value.len())?;
-            draft.header(name, value.as_bytes());
+            let value = bring(*index).and_then(Reference::text);
+            draft.header(name, value.map_err(|why| failed(why).at(step("/headers", name)))?.as_bytes());
         }
         if !self.holes.is_empty() {
             let (literal, mut at) = (draft.message.body.take().unwrap_or_default(), 0);
             let mut body = Vec::with_capacity(literal.len());
             for (range, index) in &self.holes {
-                let value = self.references[*index].json().map_err(failed)?;
-                charge(value.len())?;
+                let value = bring(*index).and_then(Reference::json).map_err(|why| failed(why).at("/body"))?;
                 body.extend_from_slice(&literal[at..range.start]);
                 body.extend_from_slice(value.as_bytes());
                 at = range.end;
