@@ -63,6 +63,9 @@ impl Template {
                         shown(name)
                     ));
                 }
+                if is_raw && expression.contains(':') {
+                    return Err(format!("`{}` can be put in as it is only as a whole", shown(name)));
+                }
                 let in_path = start < query;
                 variables.push(Variable { name: name.into(), index: known.index, in_path, is_raw });
             }
@@ -130,8 +133,19 @@ struct Values<'a>(&'a HashMap<&'a str, Cow<'a, str>>);
 impl Context for Values<'_> {
     fn visit<V: Visitor>(&self, visitor: V) -> V::Result {
         match self.0.get(visitor.var_name().as_str()) {
-            Some(value) => visitor.visit_string(value),
+            Some(value) if value.is_ascii() => visitor.visit_string(value),
+            Some(value) => visitor.visit_string(CharByChar(value)),
             None => visitor.visit_undefined(),
         }
+    }
+}
+
+/// Where `{name:3}` cuts a value, iri-string (0.7.14) takes bytes for characters in all that is written at once, and may
+/// panic.
+struct CharByChar<'a>(&'a str);
+
+impl fmt::Display for CharByChar<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.chars().try_for_each(|char| f.write_char(char))
     }
 }
