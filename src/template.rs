@@ -66,7 +66,8 @@ impl Template {
                 if is_raw && expression.contains(':') {
                     return Err(format!("`{}` can be put in as it is only as a whole", shown(name)));
                 }
-                let in_path = start < query;
+                // `{?name}` brings the question mark itself.
+                let in_path = start + 1 < query;
                 variables.push(Variable { name: name.into(), index: known.index, in_path, is_raw });
             }
         }
