@@ -9,7 +9,7 @@ use crate::{
     graph::{Dependency, Relations},
     inherit::{self, Class},
     json_text,
-    needs::Needs,
+    needs::{Needs, Value},
     problem::{Problem, shown, step},
     reference::{Reference, Source, is_location},
     target,
@@ -28,10 +28,16 @@ pub struct Draft<'a> {
     /// Where the target stands in the operation.
     target_pointer: &'static str,
     default_content_type: Option<HeaderValue>,
-    header_count: usize,
-    header_bytes: usize,
+    size: HeaderSize,
     links: Option<Box<Links>>,
     problem: Option<Box<Problem>>,
+}
+
+/// How many headers were set, and the bytes of their names and values.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct HeaderSize {
+    count: usize,
+    bytes: usize,
 }
 
 /// What an operation has to do with others; most have nothing.
@@ -49,18 +55,21 @@ impl<'a> Draft<'a> {
             message: Message::default(),
             target_pointer: "/path",
             default_content_type: None,
-            header_count: 0,
-            header_bytes: 0,
+            size: HeaderSize::default(),
             links: None,
             problem: None,
         }
     }
 
     /// One that was checked before, for what has only now become known of it.
-    pub(crate) fn resume(cx: DecodeContext<'a>, label: Label, message: Message) -> Self {
-        let size = message.headers.iter().map(|(name, value)| name.as_str().len() + value.len());
-        let (header_count, header_bytes) = (message.headers.len(), size.sum());
-        Self { label, message, header_count, header_bytes, ..Self::new(cx) }
+    pub(crate) fn resume(cx: DecodeContext<'a>, label: Label, message: Message, needs: &Needs) -> Self {
+        let HeaderSize { mut count, mut bytes } = needs.size;
+        // These are still to come, once more.
+        for (name, value) in &needs.headers {
+            count -= 1;
+            bytes -= name.len() + value.literal().map_or(0, HeaderValue::len);
+        }
+        Self { label, message, size: HeaderSize { count, bytes }, ..Self::new(cx) }
     }
 
     /// The client's name for the operation.
@@ -113,13 +122,7 @@ impl<'a> Draft<'a> {
     }
 
     fn try_header(&mut self, name: &str, value: &[u8]) -> Result<(), String> {
-        let limits = &self.cx.config().limits;
-        self.header_count += 1;
-        self.header_bytes += name.len() + value.len();
-        if self.header_count > limits.headers || self.header_bytes > limits.header_bytes {
-            let (count, bytes) = (limits.headers, limits.header_bytes);
-            return Err(format!("an operation may have {count} headers of {bytes} bytes together at most"));
-        }
+        self.count_header(name.len() + value.len())?;
         let value = HeaderValue::from_bytes(trim(value))
             .map_err(|_| "the value of this header has a character that HTTP does not allow".to_owned())?;
         let (name, class) = self.class(name)?;
@@ -128,13 +131,30 @@ impl<'a> Draft<'a> {
             Class::Allowed if name == header::CONTENT_TYPE && self.message.headers.contains_key(&name) => {
                 return Err("an operation can have only one `content-type`".to_owned());
             }
-            Class::Allowed => {
-                self.message.headers.append(name, value);
-            }
+            Class::Allowed => match &mut self.links {
+                // What is not known yet comes first.
+                Some(links) if links.needs.has_header(&name) => {
+                    links.needs.headers.push((name.as_str().into(), Value::Literal(value)));
+                }
+                _ => {
+                    self.message.headers.append(name, value);
+                }
+            },
             Class::Dropped => {}
             Class::Host if value.to_str().is_ok_and(|host| self.cx.is_own_authority(host)) => {}
             Class::Host => return Err("an operation can't be sent to another host than the batch".to_owned()),
             Class::Refused => return Err(not_allowed(&name)),
+        }
+        Ok(())
+    }
+
+    fn count_header(&mut self, bytes: usize) -> Result<(), String> {
+        let limits = &self.cx.config().limits;
+        self.size.count += 1;
+        self.size.bytes += bytes;
+        if self.size.count > limits.headers || self.size.bytes > limits.header_bytes {
+            let (count, bytes) = (limits.headers, limits.header_bytes);
+            return Err(format!("an operation may have {count} headers of {bytes} bytes together at most"));
         }
         Ok(())
     }
@@ -297,23 +317,34 @@ impl Draft<'_> {
 
     /// A header that has the value of a reference.
     pub fn header_reference(&mut self, name: &str, reference: &str) {
-        let problem = match (self.class(name), self.links().needs.find(reference)) {
-            (Ok((_, Class::Dropped)), _) => return,
-            (Ok((header, Class::Allowed)), Some(index)) if header != header::CONTENT_TYPE => {
-                return self.links().needs.headers.push((name.into(), index));
+        if self.problem.is_some() {
+            return;
+        }
+        if let Err(why) = self.try_header_reference(name, reference) {
+            self.refuse(Problem::bad_request(why).at(step("/headers", name)));
+        }
+    }
+
+    fn try_header_reference(&mut self, name: &str, reference: &str) -> Result<(), String> {
+        // One name may stand there for as many values as a batch has room for.
+        self.count_header(name.len())?;
+        match self.class(name)? {
+            (_, Class::Dropped) => Ok(()),
+            (header, Class::Allowed) if header != header::CONTENT_TYPE => {
+                let needs = &mut self.links().needs;
+                let index = needs.find(reference).ok_or_else(|| format!("`refs` has no `{}`", shown(reference)))?;
+                needs.headers.push((name.into(), Value::Reference(index)));
+                Ok(())
             }
-            (Ok((_, Class::Allowed)), None) => format!("`refs` has no `{}`", shown(reference)),
-            (Ok((header, Class::Allowed | Class::Host)), _) => {
-                format!("`{header}` can't be taken from another operation")
-            }
-            (Ok((header, Class::Refused)), _) => not_allowed(&header),
-            (Err(why), _) => why,
-        };
-        self.refuse(Problem::bad_request(problem).at(step("/headers", name)));
+            (header, Class::Allowed | Class::Host) => Err(format!("`{header}` can't be taken from another operation")),
+            (header, Class::Refused) => Err(not_allowed(&header)),
+        }
     }
 
     pub(crate) fn take_links(&mut self) -> Option<Box<Links>> {
-        self.links.take()
+        let mut links = self.links.take()?;
+        links.needs.size = self.size;
+        Some(links)
     }
 
     fn links(&mut self) -> &mut Links {

@@ -3,12 +3,12 @@
 use std::{collections::HashMap, mem, ops::Range};
 
 use bytes::Bytes;
-use http::StatusCode;
+use http::{HeaderName, HeaderValue, StatusCode};
 
 use crate::{
     batch::{Label, Message},
     builder::DecodeContext,
-    draft::Draft,
+    draft::{Draft, HeaderSize},
     json_text::{self, Token, tokens},
     problem::{Problem, step},
     reference::Reference,
@@ -22,10 +22,28 @@ pub(crate) struct Needs {
     pub(crate) references: Vec<Reference>,
     indexes: HashMap<Box<str>, usize>,
     pub(crate) target: Option<Template>,
-    /// Headers that have a reference's value.
-    pub(crate) headers: Vec<(Box<str>, usize)>,
+    /// Headers that have a reference's value, and what stands behind it in the same header.
+    pub(crate) headers: Vec<(Box<str>, Value)>,
+    /// Of all headers, as far as they are known.
+    pub(crate) size: HeaderSize,
     /// Where in the body a reference's value stands.
     holes: Vec<(Range<usize>, usize)>,
+}
+
+/// One value of a header.
+#[derive(Debug)]
+pub(crate) enum Value {
+    Literal(HeaderValue),
+    Reference(usize),
+}
+
+impl Value {
+    pub(crate) fn literal(&self) -> Option<&HeaderValue> {
+        match self {
+            Self::Literal(value) => Some(value),
+            Self::Reference(_) => None,
+        }
+    }
 }
 
 impl Needs {
@@ -38,6 +56,11 @@ impl Needs {
 
     pub(crate) fn find(&self, name: &str) -> Option<usize> {
         self.indexes.get(name).copied()
+    }
+
+    /// Whether a value of this header is not known yet.
+    pub(crate) fn has_header(&self, name: &HeaderName) -> bool {
+        self.headers.iter().any(|(other, _)| name.as_str().eq_ignore_ascii_case(other))
     }
 
     pub(crate) fn template(&self, text: &str) -> Result<Template, String> {
@@ -73,7 +96,7 @@ impl Needs {
         message: Message,
         left: &mut usize,
     ) -> Result<Message, Box<Problem>> {
-        let mut draft = Draft::resume(cx, mem::take(label), message);
+        let mut draft = Draft::resume(cx, mem::take(label), message, self);
         if let Err(problem) = self.set(cx, &mut draft, left) {
             draft.refuse(problem);
         }
@@ -100,9 +123,14 @@ impl Needs {
             let target = template.expand(cx.config().limits.target_bytes, |index| bring(index)?.text());
             draft.target(target.map_err(|why| failed(why).at("/path"))?.into(), "/path");
         }
-        for (name, index) in &self.headers {
-            let value = bring(*index).and_then(Reference::text);
-            draft.header(name, value.map_err(|why| failed(why).at(step("/headers", name)))?.as_bytes());
+        for (name, value) in &self.headers {
+            match value {
+                Value::Literal(value) => draft.header(name, value.as_bytes()),
+                Value::Reference(index) => {
+                    let value = bring(*index).and_then(Reference::text);
+                    draft.header(name, value.map_err(|why| failed(why).at(step("/headers", name)))?.as_bytes());
+                }
+            }
         }
         if !self.holes.is_empty() {
             let (literal, mut at) = (draft.message.body.take().unwrap_or_default(), 0);
