@@ -69,7 +69,8 @@ impl<'a> Draft<'a> {
             count -= 1;
             bytes -= name.len() + value.literal().map_or(0, HeaderValue::len);
         }
-        Self { label, message, size: HeaderSize { count, bytes }, ..Self::new(cx) }
+        let size = HeaderSize { count, bytes };
+        Self { label, message, size, target_pointer: needs.target_pointer, ..Self::new(cx) }
     }
 
     /// The client's name for the operation.
@@ -344,6 +345,7 @@ impl Draft<'_> {
     pub(crate) fn take_links(&mut self) -> Option<Box<Links>> {
         let mut links = self.links.take()?;
         links.needs.size = self.size;
+        links.needs.target_pointer = self.target_pointer;
         Some(links)
     }
 

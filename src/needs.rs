@@ -22,6 +22,8 @@ pub(crate) struct Needs {
     pub(crate) references: Vec<Reference>,
     indexes: HashMap<Box<str>, usize>,
     pub(crate) target: Option<Template>,
+    /// Where the target stands in the operation.
+    pub(crate) target_pointer: &'static str,
     /// Headers that have a reference's value, and what stands behind it in the same header.
     pub(crate) headers: Vec<(Box<str>, Value)>,
     /// Of all headers, as far as they are known.
@@ -121,7 +123,7 @@ impl Needs {
         };
         if let Some(template) = &self.target {
             let target = template.expand(cx.config().limits.target_bytes, |index| bring(index)?.text());
-            draft.target(target.map_err(|why| failed(why).at("/path"))?.into(), "/path");
+            draft.target(target.map_err(|why| failed(why).at(self.target_pointer))?.into(), self.target_pointer);
         }
         for (name, value) in &self.headers {
             match value {
