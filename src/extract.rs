@@ -16,7 +16,7 @@ use crate::{
     target,
 };
 
-/// One value for each source. `left` is how many bytes the references of the batch may still bring in.
+/// One value for each source. `left` is how many bytes may still be kept for the references of the batch.
 pub(crate) fn extract(
     cx: DecodeContext<'_>,
     target: Option<&PathAndQuery>,
