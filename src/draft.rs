@@ -109,6 +109,9 @@ impl<'a> Draft<'a> {
             Ok(target) => self.label.target = Some(target),
             Err(why) => self.refuse(Problem::bad_request(why).at(pointer)),
         }
+        if let Some(links) = &mut self.links {
+            links.needs.target = None;
+        }
     }
 
     /// A header. One that no operation may set refuses it; one without a meaning in a batch is passed over.
@@ -176,6 +179,9 @@ impl<'a> Draft<'a> {
     pub fn body(&mut self, body: Bytes, content_type: Option<HeaderValue>) {
         self.message.body = Some(body);
         self.default_content_type = content_type;
+        if let Some(links) = &mut self.links {
+            links.needs.holes.clear();
+        }
     }
 
     /// A JSON body. Where the operation has [references](Self::reference), each object in it that is exactly
@@ -191,10 +197,10 @@ impl<'a> Draft<'a> {
             let detail = format!("`body` is nested more than {limit} levels deep");
             return self.refuse(Problem::bad_request(detail).at("/body"));
         }
+        self.body(body.clone(), Some(HeaderValue::from_static("application/json")));
         if let Some(links) = &mut self.links {
             links.needs.find_holes(text);
         }
-        self.body(body, Some(HeaderValue::from_static("application/json")));
     }
 
     /// Whether it has a fault already, so that nothing more need be read of it.
@@ -311,7 +317,11 @@ impl Draft<'_> {
             Ok(template)
         });
         match parsed {
-            Ok(template) => self.links().needs.target = Some(template),
+            Ok(plain) if plain.has_no_names() => self.target(template.to_owned().into(), pointer),
+            Ok(template) => {
+                self.label.target = None;
+                self.links().needs.target = Some(template);
+            }
             Err(why) => self.refuse(Problem::bad_request(why).at(pointer)),
         }
     }

@@ -29,7 +29,7 @@ pub(crate) struct Needs {
     /// Of all headers, as far as they are known.
     pub(crate) size: HeaderSize,
     /// Where in the body a reference's value stands.
-    holes: Vec<(Range<usize>, usize)>,
+    pub(crate) holes: Vec<(Range<usize>, usize)>,
 }
 
 /// One value of a header.

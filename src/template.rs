@@ -74,6 +74,10 @@ impl Template {
         Ok(Self { text: text.into(), variables })
     }
 
+    pub(crate) fn has_no_names(&self) -> bool {
+        self.variables.is_empty()
+    }
+
     /// With some value for each name: what is wrong with the rest can be told before there are any.
     pub(crate) fn sample(&self) -> String {
         let mut values: HashMap<_, _> =
