@@ -47,7 +47,7 @@ pub(crate) enum State {
     /// Handed to the inner service.
     Running(Watch),
     /// Answered, as a member of a group: what becomes of it depends on the others.
-    Provisional(Verdict, Watch),
+    Provisional(Verdict, Option<Watch>),
     /// Answered, or refused at some stage: here all ends.
     Done(Verdict),
     /// In the answer, and no longer in memory.
@@ -87,8 +87,8 @@ impl Slot {
     /// Keeps an outcome that is not the last word.
     pub(crate) fn hold(&mut self, verdict: Verdict) {
         let watch = match mem::replace(&mut self.state, State::Written) {
-            State::Running(watch) => watch.pause(),
-            _ => Watch::default(),
+            State::Running(watch) => Some(watch.pause()),
+            _ => None,
         };
         self.state = State::Provisional(verdict, watch);
     }
@@ -96,7 +96,8 @@ impl Slot {
     /// Gives this slot its outcome, and gives back what watched it if it ran. One that was refused keeps to that.
     pub(crate) fn end(&mut self, verdict: Verdict) -> Option<Watch> {
         match mem::replace(&mut self.state, State::Done(verdict)) {
-            State::Running(watch) | State::Provisional(_, watch) => return Some(watch),
+            State::Running(watch) => return Some(watch),
+            State::Provisional(_, watch) => return watch,
             State::Refused(problem) => self.state = State::Done(Err(problem)),
             State::Ready(_) | State::Done(_) | State::Written => {}
         }
@@ -108,7 +109,7 @@ impl Slot {
         match mem::replace(&mut self.state, State::Written) {
             State::Provisional(verdict, watch) => {
                 self.state = State::Done(verdict);
-                Some(watch)
+                watch
             }
             other => {
                 self.state = other;

@@ -187,28 +187,14 @@ where
 
     /// Sends one operation. Most are ready at once, and never leave their place.
     fn start(&mut self, index: usize, cx: &mut Context<'_>) -> Poll<Verdict> {
-        let (timed, total) = (self.config.on_outcome.is_some(), self.slots.len());
-        let Slot { label, state } = &mut self.slots[index];
-        let State::Ready(mut message) = mem::replace(state, State::Running(Watch::default())) else {
-            unreachable!("the plan names each slot once, and no refused one")
+        let request = match self.request(index) {
+            Ok(request) => request,
+            Err(problem) => return Poll::Ready(Err(problem)),
         };
-        if let Some(needs) = message.needs.take() {
-            let cx = DecodeContext::new(&self.config, self.head);
-            match needs.fill(cx, label, message, &mut self.references_left) {
-                Ok(filled) => message = filled,
-                Err(problem) => return Poll::Ready(Err(problem)),
-            }
-        }
-        let watch = Watch::start(timed, index, label);
-        let context = BatchContext::new(index, label.id.clone(), Some(total));
-        let mut request = self.inheritance.request(label, message, context);
-        if let Some(groups) = &self.groups {
-            if let Err(problem) = groups.attach(index, request.extensions_mut()) {
-                return Poll::Ready(Err(problem));
-            }
-        }
+        let slot = &mut self.slots[index];
+        let watch = Watch::start(self.config.on_outcome.is_some(), index, &slot.label);
         let sub_request = (self.send)(request, &watch);
-        *state = State::Running(watch);
+        slot.state = State::Running(watch);
         self.place.set(sub_request);
         let first = self.place.poll(cx).expect("it was just put there");
         if first.is_ready() {
@@ -219,6 +205,25 @@ where
             self.running.push(Running::operation(index, deadline, place));
         }
         first
+    }
+
+    /// Makes the sub-request of an operation, or says why there can't be one.
+    fn request(&mut self, index: usize) -> Result<Request<Option<Bytes>>, Box<Problem>> {
+        let total = self.slots.len();
+        let Slot { label, state } = &mut self.slots[index];
+        let State::Ready(mut message) = mem::replace(state, State::Written) else {
+            unreachable!("the plan names each slot once, and no refused one")
+        };
+        if let Some(needs) = message.needs.take() {
+            let cx = DecodeContext::new(&self.config, self.head);
+            message = needs.fill(cx, label, message, &mut self.references_left)?;
+        }
+        let context = BatchContext::new(index, label.id.clone(), Some(total));
+        let mut request = self.inheritance.request(label, message, context);
+        if let Some(groups) = &self.groups {
+            groups.attach(index, &mut request)?;
+        }
+        Ok(request)
     }
 
     /// Of what begins now.
