@@ -48,7 +48,7 @@ pub(crate) enum State {
     Running(Watch),
     /// Answered, as a member of a group: what becomes of it depends on the others.
     /// In a box, for it would make all slots larger.
-    Provisional(Box<(Verdict, Watch)>),
+    Provisional(Box<(Verdict, Option<Watch>)>),
     /// Answered, or refused at some stage: here all ends.
     Done(Verdict),
     /// In the answer, and no longer in memory.
@@ -88,8 +88,8 @@ impl Slot {
     /// Keeps an outcome that is not the last word.
     pub(crate) fn hold(&mut self, verdict: Verdict) {
         let watch = match mem::replace(&mut self.state, State::Written) {
-            State::Running(watch) => watch.pause(),
-            _ => Watch::default(),
+            State::Running(watch) => Some(watch.pause()),
+            _ => None,
         };
         self.state = State::Provisional(Box::new((verdict, watch)));
     }
@@ -98,7 +98,7 @@ impl Slot {
     pub(crate) fn end(&mut self, verdict: Verdict) -> Option<Watch> {
         match mem::replace(&mut self.state, State::Done(verdict)) {
             State::Running(watch) => return Some(watch),
-            State::Provisional(kept) => return Some(kept.1),
+            State::Provisional(kept) => return kept.1,
             State::Refused(problem) => self.state = State::Done(Err(problem)),
             State::Ready(_) | State::Done(_) | State::Written => {}
         }
@@ -110,7 +110,7 @@ impl Slot {
         match mem::replace(&mut self.state, State::Written) {
             State::Provisional(kept) => {
                 let (verdict, watch) = *kept;
-                self.state = State::Running(watch);
+                self.state = watch.map_or(State::Written, State::Running);
                 Some(verdict)
             }
             other => {

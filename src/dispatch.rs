@@ -47,7 +47,8 @@ pub(crate) struct Dispatch<'a, S, F> {
     plan: Plan,
     slots: Vec<Slot>,
     uses: Uses,
-    /// Bytes that references may still bring in.
+    /// Bytes of values that may still be kept for references, and bytes that these may still bring in.
+    values_left: usize,
     references_left: usize,
     running: FuturesUnordered<Running<F>>,
     /// Behind what runs, so that handles to a transaction are dropped before it is.
@@ -90,6 +91,7 @@ where
         Self {
             groups: graph.as_ref().and_then(Groups::of).map(Box::new),
             plan: Plan::new(order, config.limits.concurrency, stop_on_failure, kinds, graph),
+            values_left: config.limits.request_bytes,
             references_left: config.limits.request_bytes,
             config,
             head,
@@ -203,7 +205,8 @@ where
         let context = BatchContext::new(index, label.id.clone(), Some(total));
         let mut request = self.inheritance.request(label, message, context);
         if let Some(groups) = &self.groups {
-            if let Err(problem) = groups.attach(index, request.extensions_mut()) {
+            if let Err(problem) = groups.attach(index, &mut request) {
+                *state = State::Written;
                 return Poll::Ready(Err(problem));
             }
         }
@@ -279,7 +282,7 @@ where
         uses.retain(|&(user, _)| self.slots[user].needs().is_some());
         let sources = uses.iter().filter_map(|&(user, nth)| Some(&self.slots[user].needs()?.references[nth].source));
         let (cx, target) = (DecodeContext::new(&self.config, self.head), self.slots[index].label.target.as_ref());
-        let values = extract(cx, target, response, &sources.collect::<Vec<_>>(), &mut self.references_left);
+        let values = extract(cx, target, response, &sources.collect::<Vec<_>>(), &mut self.values_left);
         for ((user, nth), value) in uses.into_iter().zip(values) {
             if let Some(needs) = self.slots[user].needs_mut() {
                 needs.references[nth].value = Some(value);

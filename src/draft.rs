@@ -14,7 +14,7 @@ use crate::{
     graph::{Dependency, Relations},
     inherit::{self, Class},
     json_text,
-    needs::Needs,
+    needs::{Needs, Value},
     problem::{Problem, shown, step},
     reference::{Reference, Source, is_location},
     target,
@@ -34,10 +34,16 @@ pub struct Draft<'a> {
     target_pointer: &'static str,
     /// The content type is what the body seems to be; nobody has said so.
     has_default_type: bool,
-    header_count: usize,
-    header_bytes: usize,
+    size: HeaderSize,
     links: Option<Box<Links>>,
     problem: Option<Box<Problem>>,
+}
+
+/// How many headers were set, and the bytes of their names and values.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct HeaderSize {
+    count: usize,
+    bytes: usize,
 }
 
 /// What an operation has to do with others; most have nothing.
@@ -55,18 +61,22 @@ impl<'a> Draft<'a> {
             message: Message::default(),
             target_pointer: "/path",
             has_default_type: false,
-            header_count: 0,
-            header_bytes: 0,
+            size: HeaderSize::default(),
             links: None,
             problem: None,
         }
     }
 
     /// One that was checked before, for what has only now become known of it.
-    pub(crate) fn resume(cx: DecodeContext<'a>, label: Label, message: Message) -> Self {
-        let size = message.headers.iter().map(|(name, value)| name.as_str().len() + value.len());
-        let (header_count, header_bytes) = (message.headers.len(), size.sum());
-        Self { label, message, header_count, header_bytes, ..Self::new(cx) }
+    pub(crate) fn resume(cx: DecodeContext<'a>, label: Label, message: Message, needs: &Needs) -> Self {
+        let HeaderSize { mut count, mut bytes } = needs.size;
+        // These are still to come, once more.
+        for (name, value) in &needs.headers {
+            count -= 1;
+            bytes -= name.len() + value.literal().map_or(0, HeaderValue::len);
+        }
+        let size = HeaderSize { count, bytes };
+        Self { label, message, size, target_pointer: needs.target_pointer, ..Self::new(cx) }
     }
 
     /// The client's name for the operation.
@@ -105,6 +115,9 @@ impl<'a> Draft<'a> {
             Ok(target) => self.label.target = Some(target),
             Err(why) => self.refuse(Problem::bad_request(why).at(pointer)),
         }
+        if let Some(links) = &mut self.links {
+            links.needs.target = None;
+        }
     }
 
     /// A header. One that no operation may set refuses it; one without a meaning in a batch is passed over.
@@ -119,13 +132,7 @@ impl<'a> Draft<'a> {
     }
 
     fn try_header(&mut self, name: &str, value: &[u8]) -> Result<(), String> {
-        let limits = &self.cx.config().limits;
-        self.header_count += 1;
-        self.header_bytes += name.len() + value.len();
-        if self.header_count > limits.headers || self.header_bytes > limits.header_bytes {
-            let (count, bytes) = (limits.headers, limits.header_bytes);
-            return Err(format!("an operation may have {count} headers of {bytes} bytes together at most"));
-        }
+        self.count_header(name.len() + value.len())?;
         let value = HeaderValue::from_bytes(trim(value))
             .map_err(|_| "the value of this header has a character that HTTP does not allow".to_owned())?;
         let (name, class) = self.class(name)?;
@@ -137,13 +144,30 @@ impl<'a> Draft<'a> {
                     return Err("an operation can have only one `content-type`".to_owned());
                 }
             }
-            Class::Allowed => {
-                self.message.headers.append(name, value);
-            }
+            Class::Allowed => match &mut self.links {
+                // What is not known yet comes first.
+                Some(links) if links.needs.has_header(&name) => {
+                    links.needs.headers.push((name.as_str().into(), Value::Literal(value)));
+                }
+                _ => {
+                    self.message.headers.append(name, value);
+                }
+            },
             Class::Dropped => {}
             Class::Host if value.to_str().is_ok_and(|host| self.cx.is_own_authority(host)) => {}
             Class::Host => return Err("an operation can't be sent to another host than the batch".to_owned()),
             Class::Refused => return Err(not_allowed(&name)),
+        }
+        Ok(())
+    }
+
+    fn count_header(&mut self, bytes: usize) -> Result<(), String> {
+        let limits = &self.cx.config().limits;
+        self.size.count += 1;
+        self.size.bytes += bytes;
+        if self.size.count > limits.headers || self.size.bytes > limits.header_bytes {
+            let (count, bytes) = (limits.headers, limits.header_bytes);
+            return Err(format!("an operation may have {count} headers of {bytes} bytes together at most"));
         }
         Ok(())
     }
@@ -163,6 +187,9 @@ impl<'a> Draft<'a> {
     /// The body, and what it is if no `content-type` header is set, before or after.
     pub fn body(&mut self, body: Bytes, content_type: Option<HeaderValue>) {
         self.message.body = Some(body);
+        if let Some(links) = &mut self.links {
+            links.needs.holes.clear();
+        }
         let Some(content_type) = content_type else { return };
         if let Entry::Vacant(entry) = self.message.headers.entry(header::CONTENT_TYPE) {
             entry.insert(content_type);
@@ -183,10 +210,10 @@ impl<'a> Draft<'a> {
             let detail = format!("`body` is nested more than {limit} levels deep");
             return self.refuse(Problem::bad_request(detail).at("/body"));
         }
+        self.body(body.clone(), Some(HeaderValue::from_static("application/json")));
         if let Some(links) = &mut self.links {
             links.needs.find_holes(text);
         }
-        self.body(body, Some(HeaderValue::from_static("application/json")));
     }
 
     /// Whether it has a fault already, so that nothing more need be read of it.
@@ -299,6 +326,7 @@ impl Draft<'_> {
             self.links().needs.template(template)
         };
         match parsed {
+            Ok(plain) if plain.has_no_names() => self.target(template.to_owned().into(), pointer),
             Ok(template) => {
                 // What is wrong with it whatever the values are is better told now.
                 self.target(template.sample().into(), pointer);
@@ -311,23 +339,35 @@ impl Draft<'_> {
 
     /// A header that has the value of a reference.
     pub fn header_reference(&mut self, name: &str, reference: &str) {
-        let problem = match (self.class(name), self.links().needs.find(reference)) {
-            (Ok((_, Class::Dropped)), _) => return,
-            (Ok((header, Class::Allowed)), Some(index)) if header != header::CONTENT_TYPE => {
-                return self.links().needs.headers.push((name.into(), index));
+        if self.problem.is_some() {
+            return;
+        }
+        if let Err(why) = self.try_header_reference(name, reference) {
+            self.refuse(Problem::bad_request(why).at(step("/headers", name)));
+        }
+    }
+
+    fn try_header_reference(&mut self, name: &str, reference: &str) -> Result<(), String> {
+        // One name may stand there for as many values as a batch has room for.
+        self.count_header(name.len())?;
+        match self.class(name)? {
+            (_, Class::Dropped) => Ok(()),
+            (header, Class::Allowed) if header != header::CONTENT_TYPE => {
+                let needs = &mut self.links().needs;
+                let index = needs.find(reference).ok_or_else(|| format!("`refs` has no `{}`", shown(reference)))?;
+                needs.headers.push((name.into(), Value::Reference(index)));
+                Ok(())
             }
-            (Ok((_, Class::Allowed)), None) => format!("`refs` has no `{}`", shown(reference)),
-            (Ok((header, Class::Allowed | Class::Host)), _) => {
-                format!("`{header}` can't be taken from another operation")
-            }
-            (Ok((header, Class::Refused)), _) => not_allowed(&header),
-            (Err(why), _) => why,
-        };
-        self.refuse(Problem::bad_request(problem).at(step("/headers", name)));
+            (header, Class::Allowed | Class::Host) => Err(format!("`{header}` can't be taken from another operation")),
+            (header, Class::Refused) => Err(not_allowed(&header)),
+        }
     }
 
     pub(crate) fn take_links(&mut self) -> Option<Box<Links>> {
-        self.links.take()
+        let mut links = self.links.take()?;
+        links.needs.size = self.size;
+        links.needs.target_pointer = self.target_pointer;
+        Some(links)
     }
 
     fn links(&mut self) -> &mut Links {

@@ -13,9 +13,10 @@ use crate::{
     media_type::Content,
     problem::shown,
     reference::{Extracted, Source, is_location},
+    target,
 };
 
-/// One value for each source. `left` is how many bytes the references of the batch may still bring in.
+/// One value for each source. `left` is how many bytes may still be kept for the references of the batch.
 pub(crate) fn extract(
     cx: DecodeContext<'_>,
     target: Option<&PathAndQuery>,
@@ -63,11 +64,11 @@ fn own_path(cx: DecodeContext<'_>, target: Option<&PathAndQuery>, location: &str
     let location = UriReferenceStr::new(location).ok()?;
     let is_own = match (location.scheme_str(), location.authority_str()) {
         (None, None) => true,
-        (None | Some("http" | "https"), Some(authority)) => cx.is_own_authority(authority),
-        (Some(_), _) => false,
+        (scheme, Some(authority)) => scheme.is_none_or(is_http) && cx.is_own_authority(authority),
+        (Some(_), None) => false,
     };
-    // Only the path is taken of it, so any name will do for the host.
-    let base = format!("http://host{}", target.map_or("/", PathAndQuery::as_str));
+    // Only the path is taken of it, so any name will do for the host. Targets may have characters that URIs have not.
+    let base = format!("http://host{}", target::escaped(target.map_or("/", PathAndQuery::as_str)));
     let resolved = location.resolve_against(UriAbsoluteStr::new(&base).ok().filter(|_| is_own)?).to_string();
     let resolved = UriReferenceStr::new(&resolved).ok()?;
     let path = Some(resolved.path_str()).filter(|path| !path.is_empty()).unwrap_or("/");
@@ -75,6 +76,10 @@ fn own_path(cx: DecodeContext<'_>, target: Option<&PathAndQuery>, location: &str
         Some(query) => format!("{path}?{query}"),
         None => path.to_owned(),
     })
+}
+
+fn is_http(scheme: &str) -> bool {
+    ["http", "https"].iter().any(|http| scheme.eq_ignore_ascii_case(http))
 }
 
 /// A JSON body in which all has been looked for that anybody wants of it.

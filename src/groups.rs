@@ -7,7 +7,7 @@ use std::{
     pin::Pin,
 };
 
-use http::{Extensions, StatusCode, request::Parts};
+use http::{Request, StatusCode, request::Parts};
 use tower::BoxError;
 
 use crate::{
@@ -106,13 +106,17 @@ impl Groups {
     }
 
     /// Gives a member the handle to its transaction.
-    pub(crate) fn attach(&self, index: usize, extensions: &mut Extensions) -> Result<(), Box<Problem>> {
+    pub(crate) fn attach<B>(&self, index: usize, request: &mut Request<B>) -> Result<(), Box<Problem>> {
         let Some(transaction) = self.find(index).and_then(|group| self.open.get(&group.start)) else { return Ok(()) };
-        caught(|| transaction.attach(extensions)).ok_or_else(|| {
-            watch::cause("the coordinator panicked", &"at a member of a group");
-            let detail = "the operation could not be given the transaction of its group; it was not carried out";
-            Box::new(Problem::new(StatusCode::INTERNAL_SERVER_ERROR, detail))
-        })
+        let extensions = request.extensions_mut();
+        if caught(|| transaction.attach(extensions)).is_some() {
+            return Ok(());
+        }
+        watch::cause("the coordinator panicked", &"at a member of a group");
+        // A handle may panic too, on its way down.
+        caught(|| drop(mem::take(extensions)));
+        let detail = "the operation could not be given the transaction of its group; it was not carried out";
+        Err(Box::new(Problem::new(StatusCode::INTERNAL_SERVER_ERROR, detail)))
     }
 
     /// Drops all transactions, which rolls them back.

@@ -3,12 +3,12 @@
 use std::{collections::HashMap, mem, ops::Range};
 
 use bytes::Bytes;
-use http::StatusCode;
+use http::{HeaderName, HeaderValue, StatusCode};
 
 use crate::{
     batch::{Label, Message},
     builder::DecodeContext,
-    draft::Draft,
+    draft::{Draft, HeaderSize},
     json_text::{self, Token, tokens},
     problem::{Problem, step},
     reference::Reference,
@@ -22,10 +22,30 @@ pub(crate) struct Needs {
     pub(crate) references: Vec<Reference>,
     indexes: HashMap<Box<str>, usize>,
     pub(crate) target: Option<Template>,
-    /// Headers that have a reference's value.
-    pub(crate) headers: Vec<(Box<str>, usize)>,
+    /// Where the target stands in the operation.
+    pub(crate) target_pointer: &'static str,
+    /// Headers that have a reference's value, and what stands behind it in the same header.
+    pub(crate) headers: Vec<(Box<str>, Value)>,
+    /// Of all headers, as far as they are known.
+    pub(crate) size: HeaderSize,
     /// Where in the body a reference's value stands.
-    holes: Vec<(Range<usize>, usize)>,
+    pub(crate) holes: Vec<(Range<usize>, usize)>,
+}
+
+/// One value of a header.
+#[derive(Debug)]
+pub(crate) enum Value {
+    Literal(HeaderValue),
+    Reference(usize),
+}
+
+impl Value {
+    pub(crate) fn literal(&self) -> Option<&HeaderValue> {
+        match self {
+            Self::Literal(value) => Some(value),
+            Self::Reference(_) => None,
+        }
+    }
 }
 
 impl Needs {
@@ -38,6 +58,11 @@ impl Needs {
 
     pub(crate) fn find(&self, name: &str) -> Option<usize> {
         self.indexes.get(name).copied()
+    }
+
+    /// Whether a value of this header is not known yet.
+    pub(crate) fn has_header(&self, name: &HeaderName) -> bool {
+        self.headers.iter().any(|(other, _)| name.as_str().eq_ignore_ascii_case(other))
     }
 
     pub(crate) fn template(&self, text: &str) -> Result<Template, String> {
@@ -73,7 +98,7 @@ impl Needs {
         message: Message,
         left: &mut usize,
     ) -> Result<Message, Box<Problem>> {
-        let mut draft = Draft::resume(cx, mem::take(label), message);
+        let mut draft = Draft::resume(cx, mem::take(label), message, self);
         if let Err(problem) = self.set(cx, &mut draft, left) {
             draft.refuse(problem);
         }
@@ -88,29 +113,32 @@ impl Needs {
             reference.json().map_err(|why| failed(why).at(step("/refs", &reference.name)))?;
         }
         let limit = cx.config().limits.request_bytes;
-        let mut charge = |bytes: usize| {
+        // Before anything is made of a value: short names can stand for long values, time and again.
+        let mut bring = |index: usize| {
+            let reference = &self.references[index];
             *left = left
-                .checked_sub(bytes)
-                .ok_or_else(|| failed(format!("the references of a batch may bring in {limit} bytes at most")))?;
-            Ok(())
+                .checked_sub(reference.json()?.len())
+                .ok_or_else(|| format!("the references of a batch may bring in {limit} bytes at most"))?;
+            Ok::<_, String>(reference)
         };
         if let Some(template) = &self.target {
-            let target = template.expand(|index| self.references[index].text());
-            let target = target.map_err(|why| failed(why).at("/path"))?;
-            charge(target.len())?;
-            draft.target(target.into(), "/path");
+            let target = template.expand(cx.config().limits.target_bytes, |index| bring(index)?.text());
+            draft.target(target.map_err(|why| failed(why).at(self.target_pointer))?.into(), self.target_pointer);
         }
-        for (name, index) in &self.headers {
-            let value = self.references[*index].text().map_err(|why| failed(why).at(step("/headers", name)))?;
-            charge(value.len())?;
-            draft.header(name, value.as_bytes());
+        for (name, value) in &self.headers {
+            match value {
+                Value::Literal(value) => draft.header(name, value.as_bytes()),
+                Value::Reference(index) => {
+                    let value = bring(*index).and_then(Reference::text);
+                    draft.header(name, value.map_err(|why| failed(why).at(step("/headers", name)))?.as_bytes());
+                }
+            }
         }
         if !self.holes.is_empty() {
             let (literal, mut at) = (draft.message.body.take().unwrap_or_default(), 0);
             let mut body = Vec::with_capacity(literal.len());
             for (range, index) in &self.holes {
-                let value = self.references[*index].json().map_err(failed)?;
-                charge(value.len())?;
+                let value = bring(*index).and_then(Reference::json).map_err(|why| failed(why).at("/body"))?;
                 body.extend_from_slice(&literal[at..range.start]);
                 body.extend_from_slice(value.as_bytes());
                 at = range.end;

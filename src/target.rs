@@ -1,5 +1,7 @@
 //! What a sub-request may be aimed at.
 
+use std::borrow::Cow;
+
 use bytes::Bytes;
 use http::uri::PathAndQuery;
 
@@ -72,6 +74,29 @@ const DOTS: &str = "the path must not have `.` or `..` segments, plain or percen
 fn unescape(high: u8, low: u8) -> Option<u8> {
     let digit = |byte: u8| char::from(byte).to_digit(16);
     u8::try_from(digit(high)? * 16 + digit(low)?).ok()
+}
+
+const HEX: [char; 16] = ['0', '1', '2', '3', '4', '5', '6', '7', '8', '9', 'A', 'B', 'C', 'D', 'E', 'F'];
+
+/// Percent-encodes what a header or a path may hold, and a URI may not (RFC 3986 §2).
+pub(crate) fn escaped(text: &str) -> Cow<'_, str> {
+    let bytes = text.as_bytes();
+    let is_uri = |at: usize| match bytes[at] {
+        b'%' => bytes.get(at + 1..at + 3).is_some_and(|digits| digits.iter().all(u8::is_ascii_hexdigit)),
+        byte => matches!(byte, b'!' | b'#'..=b';' | b'=' | b'?'..=b'Z' | b'_' | b'a'..=b'z' | b'~'),
+    };
+    if (0..bytes.len()).all(is_uri) {
+        return Cow::Borrowed(text);
+    }
+    let mut encoded = String::with_capacity(text.len() + 32);
+    for (at, &byte) in bytes.iter().enumerate() {
+        if is_uri(at) {
+            encoded.push(char::from(byte));
+        } else {
+            encoded.extend(['%', HEX[usize::from(byte >> 4)], HEX[usize::from(byte & 15)]]);
+        }
+    }
+    encoded.into()
 }
 
 #[cfg(test)]

@@ -1,6 +1,10 @@
 //! A target with names in it: an RFC 6570 URI template.
 
-use std::{borrow::Cow, collections::HashMap};
+use std::{
+    borrow::Cow,
+    collections::{HashMap, hash_map::Entry},
+    fmt::{self, Write},
+};
 
 use iri_string::{
     spec::UriSpec,
@@ -26,6 +30,8 @@ struct Variable {
     index: usize,
     /// It stands in the path rather than in the query.
     in_path: bool,
+    /// It is put in as it is.
+    is_raw: bool,
 }
 
 /// What is known of a name.
@@ -48,7 +54,8 @@ impl Template {
             for name in names.split(',') {
                 let name = name.trim_end_matches('*').split(':').next().unwrap_or_default();
                 let known = find(name).ok_or_else(|| format!("`refs` has no `{}`", shown(name)))?;
-                if expression.starts_with(['+', '#']) && !known.is_location {
+                let is_raw = expression.starts_with(['+', '#']);
+                if is_raw && !known.is_location {
                     return Err(format!(
                         "`{{{}{}}}` would put the value in as it is, which only an `@location` or an \
                          `@content-location` may",
@@ -56,39 +63,73 @@ impl Template {
                         shown(name)
                     ));
                 }
-                variables.push(Variable { name: name.into(), index: known.index, in_path: start < query });
+                if is_raw && expression.contains(':') {
+                    return Err(format!("`{}` can be put in as it is only as a whole", shown(name)));
+                }
+                // `{?name}` brings the question mark itself.
+                let in_path = start + 1 < query;
+                variables.push(Variable { name: name.into(), index: known.index, in_path, is_raw });
             }
         }
         Ok(Self { text: text.into(), variables })
     }
 
-    /// With some value for each name: what is wrong with the rest can be told before there are any.
-    pub(crate) fn sample(&self) -> String {
-        let is_raw = |name: &str| self.text.contains(&format!("{{+{name}"));
-        let sample = |name: &str| Cow::Borrowed(if is_raw(name) { "/x" } else { "x" });
-        self.replaced(&self.variables.iter().map(|variable| (&*variable.name, sample(&variable.name))).collect())
+    pub(crate) fn has_no_names(&self) -> bool {
+        self.variables.is_empty()
     }
 
-    /// `text` gives a value's text, or says why it has none.
-    pub(crate) fn expand<'a>(&'a self, text: impl Fn(usize) -> Result<Cow<'a, str>, String>) -> Result<String, String> {
+    /// With some value for each name: what is wrong with the rest can be told before there are any.
+    pub(crate) fn sample(&self) -> String {
+        let mut values: HashMap<_, _> =
+            self.variables.iter().map(|variable| (&*variable.name, Cow::Borrowed("x"))).collect();
+        let raw = self.variables.iter().filter(|variable| variable.is_raw);
+        values.extend(raw.map(|variable| (&*variable.name, Cow::Borrowed("/x"))));
+        self.replaced(&values, usize::MAX).expect("there is no limit")
+    }
+
+    /// `text` gives a value's text, or says why it has none, and is asked once for each name. What comes of it has `limit` bytes at most.
+    pub(crate) fn expand<'a>(
+        &'a self,
+        limit: usize,
+        mut text: impl FnMut(usize) -> Result<Cow<'a, str>, String>,
+    ) -> Result<String, String> {
         let mut values = HashMap::new();
-        for Variable { name, index, in_path } in &self.variables {
-            let value = text(*index)?;
+        for Variable { name, index, in_path, .. } in &self.variables {
+            let value = match values.entry(&**name) {
+                Entry::Occupied(value) => value.into_mut(),
+                Entry::Vacant(place) => place.insert(text(*index)?),
+            };
             // `/users/{id}` would become another resource.
             if *in_path && value.is_empty() {
                 return Err(format!("`{}` is empty, and a part of the path", shown(name)));
             }
-            values.insert(&**name, value);
         }
-        Ok(self.replaced(&values))
+        self.replaced(&values, limit).map_err(|_| "with the values of `refs`, the target is too long".to_owned())
     }
 
-    fn replaced(&self, values: &HashMap<&str, Cow<'_, str>>) -> String {
+    fn replaced(&self, values: &HashMap<&str, Cow<'_, str>>, limit: usize) -> Result<String, fmt::Error> {
         let template = UriTemplateStr::new(&self.text).expect("it was one when it was read");
-        template
-            .expand::<UriSpec, _>(&Values(values))
-            .map(|expanded| expanded.to_string())
-            .expect("all values are text")
+        let values = Values(values);
+        let expanded = template.expand::<UriSpec, _>(&values).expect("all values are text");
+        let mut target = Bounded { text: String::new(), limit };
+        write!(target, "{expanded}")?;
+        Ok(target.text)
+    }
+}
+
+/// Text that is not to become longer than it may be: a short template can name a long value a thousand times.
+struct Bounded {
+    text: String,
+    limit: usize,
+}
+
+impl Write for Bounded {
+    fn write_str(&mut self, more: &str) -> fmt::Result {
+        if more.len() > self.limit - self.text.len() {
+            return Err(fmt::Error);
+        }
+        self.text.push_str(more);
+        Ok(())
     }
 }
 
@@ -97,8 +138,19 @@ struct Values<'a>(&'a HashMap<&'a str, Cow<'a, str>>);
 impl Context for Values<'_> {
     fn visit<V: Visitor>(&self, visitor: V) -> V::Result {
         match self.0.get(visitor.var_name().as_str()) {
-            Some(value) => visitor.visit_string(value),
+            Some(value) if value.is_ascii() => visitor.visit_string(value),
+            Some(value) => visitor.visit_string(CharByChar(value)),
             None => visitor.visit_undefined(),
         }
+    }
+}
+
+/// Where `{name:3}` cuts a value, iri-string (0.7.14) takes bytes for characters in all that is written at once, and may
+/// panic.
+struct CharByChar<'a>(&'a str);
+
+impl fmt::Display for CharByChar<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.chars().try_for_each(|char| f.write_char(char))
     }
 }

@@ -10,7 +10,8 @@ use http::{HeaderValue, Request, Response, StatusCode, header};
 use http_body_util::BodyExt;
 use tower::{Layer, ServiceExt, service_fn};
 use tower_multistatus::{
-    Batch, BatchLayer, Decode, DecodeContext, Encode, EncodeContext, Encoder, Outcome, Rejection, Reply, RequestBody,
+    Batch, BatchLayer, Decode, DecodeContext, Draft, Encode, EncodeContext, Encoder, Outcome, Rejection, Reply,
+    RequestBody,
 };
 
 /// `METHOD TARGET BODY` in each line; a line in the answer for each.
@@ -159,4 +160,88 @@ async fn accept_chooses_unless_the_format_leaves_no_choice() {
     assert_eq!(answered(prefer, "image/png").await, "application/problem+json");
     assert_eq!(answered(always, "application/json").await, "text/lines");
     assert_eq!(answered(always, "image/png").await, "text/lines");
+}
+
+/// Whatever it reads: a request for `/s`, called `s`, and an operation that is made so.
+struct Made(fn(&mut Draft<'_>));
+
+impl Decode for Made {
+    fn media_types(&self) -> &[&'static str] {
+        &["text/lines"]
+    }
+
+    fn decode(&self, cx: DecodeContext<'_>, _: Bytes) -> Result<Batch, Rejection> {
+        let (mut batch, mut source, mut made) = (cx.batch(""), cx.operation(), cx.operation());
+        source.id("s");
+        source.target(Bytes::from_static(b"/s"), "/target");
+        batch.push(source)?;
+        (self.0)(&mut made);
+        batch.push(made)?;
+        batch.finish()
+    }
+}
+
+/// What was sent for it, or its problem.
+async fn made(make: fn(&mut Draft<'_>)) -> String {
+    let inner = service_fn(|request: Request<RequestBody<Body>>| async move {
+        let (head, body) = request.into_parts();
+        let body = body.collect().await.unwrap().to_bytes();
+        let said = format!("{} {}", head.uri, String::from_utf8_lossy(&body));
+        let json = if head.uri == "/s" { r#"{"id":17}"#.to_owned() } else { serde_json::Value::from(said).to_string() };
+        let response = Response::builder().header("content-type", "application/json").body(Body::from(json));
+        Ok::<_, Infallible>(response.unwrap())
+    });
+    let answer = BatchLayer::new().decoder(Made(make)).layer(inner).oneshot(request("text/lines", "")).await.unwrap();
+    let answer = answer.into_body().collect().await.unwrap().to_bytes();
+    let answer: serde_json::Value = serde_json::from_slice(&answer).unwrap();
+    let result = &answer["results"][1];
+    let said = result.get("data").unwrap_or(&result["error"]["detail"]);
+    said.as_str().unwrap().to_owned()
+}
+
+#[tokio::test]
+async fn a_format_can_use_references_as_ours_does() {
+    let sent = made(|operation| {
+        operation.reference("x", "s#/id");
+        operation.target_template("/{x}", "/target");
+        operation.json_body(Bytes::from_static(br#"[{"$ref":"x"}]"#));
+    });
+    assert_eq!(sent.await, "/17 [17]");
+    let refused = made(|operation| {
+        operation.target_template("/{x}", "/target");
+        operation.reference("x", "s#/id");
+    });
+    assert_eq!(refused.await, "`refs` has no `x`", "names come before what uses them");
+}
+
+#[tokio::test]
+async fn what_a_format_says_last_counts() {
+    let sent = made(|operation| operation.target_template("/x", "/target"));
+    assert_eq!(sent.await, "/x ", "a template without names");
+    let sent = made(|operation| {
+        operation.reference("x", "s#/id");
+        operation.target_template("/{x}", "/target");
+        operation.target(Bytes::from_static(b"/y"), "/target");
+    });
+    assert_eq!(sent.await, "/y ");
+    let sent = made(|operation| {
+        operation.reference("x", "s#/id");
+        operation.target(Bytes::from_static(b"/y"), "/target");
+        operation.target_template("/{x}", "/target");
+    });
+    assert_eq!(sent.await, "/17 ");
+    let sent = made(|operation| {
+        operation.reference("x", "s#/id");
+        operation.target(Bytes::from_static(b"/y"), "/target");
+        operation.json_body(Bytes::from_static(br#"[1,2,3,{"$ref":"x"}]"#));
+        operation.json_body(Bytes::from_static(br#"{"$ref":"x"}"#));
+    });
+    assert_eq!(sent.await, "/y 17");
+    let sent = made(|operation| {
+        operation.reference("x", "s#/id");
+        operation.target(Bytes::from_static(b"/y"), "/target");
+        operation.json_body(Bytes::from_static(br#"[1,2,3,{"$ref":"x"}]"#));
+        operation.body(Bytes::from_static(b"text"), None);
+    });
+    assert_eq!(sent.await, "/y text");
 }

@@ -11,50 +11,12 @@ use std::{
 };
 
 use axum::{Json, response::IntoResponse};
-use common::{Answer, Body, Call, Calls, SubRequest, by_hand, get, gets, post, request, send, soon};
+use common::{Body, SubRequest, get, gets, post, request, send, soon, stage::Stage};
 use http::{Request, Response, StatusCode};
 use serde_json::{Value, json};
 use tokio::time::sleep;
-use tokio_test::{assert_pending, assert_ready, task};
-use tower::{BoxError, Layer, ServiceExt, service_fn, util::BoxCloneSyncService};
-use tower_multistatus::{BatchContext, BatchLayer, Order, ResponseBody};
-
-type Answering = futures_util::future::BoxFuture<'static, Result<Response<ResponseBody<Body>>, BoxError>>;
-
-/// A batch that goes on only when the test lets it, and whose calls the test answers.
-struct Stage {
-    batch: task::Spawn<Answering>,
-    calls: Calls,
-    running: Vec<Call>,
-}
-
-impl Stage {
-    fn new(layer: &BatchLayer, operations: Value) -> Self {
-        let (inner, calls) = by_hand();
-        let answering: Answering = Box::pin(layer.layer(inner).oneshot(request(operations)));
-        Self { batch: task::spawn(answering), calls, running: Vec::new() }
-    }
-
-    /// Lets the batch go on as far as it can; the operations that begin by that.
-    fn begin(&mut self) -> Vec<String> {
-        assert_pending!(self.batch.poll());
-        let begun = self.calls.begun();
-        let targets = begun.iter().map(|call| call.target().to_owned()).collect();
-        self.running.extend(begun);
-        targets
-    }
-
-    fn answer(&mut self, target: &str, status: u16) {
-        let place = self.running.iter().position(|call| call.target() == target).unwrap();
-        self.running.swap_remove(place).answer(status);
-    }
-
-    async fn end(mut self) -> Answer {
-        let response = assert_ready!(self.batch.poll()).unwrap();
-        assert!(self.calls.begun().is_empty());
-        Answer::read(response).await
-    }
-}
+use tower::{BoxError, Layer, service_fn, util::BoxCloneSyncService};
+use tower_multistatus::{BatchContext, BatchLayer, Order};
 
 /// Operations of these methods, aimed at `/0`, `/1` and so on.
 fn operations<const N: usize>(methods: [&str; N]) -> Value {

@@ -14,10 +14,10 @@ use std::{
 
 use common::{Body, SubRequest, get, gets, post, request_with, send, soon};
 use futures_util::stream;
-use http::{Response, StatusCode};
+use http::{Extensions, Response, StatusCode, request::Parts};
 use serde_json::json;
 use tower::{BoxError, Layer, service_fn};
-use tower_multistatus::{BatchLayer, Order};
+use tower_multistatus::{BatchContext, BatchLayer, Coordinator, Order, Transaction, TransactionFuture};
 use tracing::{
     Event, Subscriber,
     field::{Field, Visit},
@@ -250,6 +250,60 @@ async fn a_request_that_is_no_batch_has_no_span_of_ours() {
     let entries = capture.0.lock().unwrap();
     assert_eq!(entries.len(), 2, "what the handler says");
     assert!(entries.iter().all(|entry| entry.parent.is_none()));
+}
+
+/// Its transactions come to no good end.
+struct Stopping;
+
+impl Coordinator for Stopping {
+    fn begin(&self, _: &Parts) -> TransactionFuture<Box<dyn Transaction>> {
+        Box::pin(async { Ok(Box::new(Stopping) as Box<dyn Transaction>) })
+    }
+}
+
+impl Transaction for Stopping {
+    fn attach(&self, extensions: &mut Extensions) {
+        assert_ne!(extensions.get::<BatchContext>().unwrap().id(), Some("unattached"), "as it was told");
+    }
+
+    fn commit(self: Box<Self>) -> TransactionFuture<()> {
+        Box::pin(async { Err("secret of the commit".into()) })
+    }
+
+    fn rollback(self: Box<Self>) -> TransactionFuture<()> {
+        Box::pin(async { Err("secret of the rollback".into()) })
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn whatever_an_operation_waited_for_it_has_one_span() {
+    let (capture, _guard) = Capture::start();
+    let batch = json!([
+        {"path": "/1", "id": "a"},
+        {"path": "/{x}", "refs": {"x": "a#/x"}, "id": "unfilled"},
+        {"path": "/0", "dependsOn": ["unfilled"]},
+        {"path": "/2", "group": "g"},
+        {"path": "/0", "group": "g", "id": "unattached"},
+        {"path": "/0", "group": "g"},
+        {"path": "/3", "group": "h"},
+        {"path": "/0", "group": "h"},
+    ]);
+    let layer = BatchLayer::new().order(Order::Sequential).with_coordinator(Stopping);
+    let answer = soon(post(layer.layer(service_fn(obey)), batch)).await;
+    assert_eq!(answer.statuses(), [200, 424, 424, 424, 500, 424, 500, 500]);
+    assert!(!answer.text().contains("secret"));
+    let spans = capture.named("operation").into_iter();
+    let mut spans: Vec<_> = spans
+        .map(|mut span| ["index", "status", "elapsed"].map(|name| span.fields.0.remove(name).unwrap_or_default()))
+        .collect();
+    spans.sort();
+    let expected = [("424", "2s"), ("500", "0ns"), ("424", "0ns"), ("500", "3s"), ("500", "0ns")];
+    let expected = [("200", "1s"), ("424", "0ns"), ("424", "0ns")].into_iter().chain(expected).enumerate();
+    let expected = expected.map(|(index, (status, elapsed))| [index.to_string(), status.into(), elapsed.into()]);
+    assert_eq!(spans, expected.collect::<Vec<_>>());
+    let errors: Vec<_> = capture.named("error").into_iter().map(|error| error.fields.0["error"].clone()).collect();
+    assert_eq!(errors.len(), 3, "{errors:?}");
+    assert_eq!(errors[1..], ["secret of the rollback", "secret of the commit"]);
 }
 
 /// With a clock that goes.

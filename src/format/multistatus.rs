@@ -12,7 +12,7 @@ use quick_xml::{
 };
 
 use super::{Encode, EncodeContext, Encoder, header_text};
-use crate::{batch::Outcome, media_type::Content, problem::reason};
+use crate::{batch::Outcome, media_type::Content, problem::reason, target::escaped};
 
 /// Writes `application/xml` or `text/xml`, whichever was asked for.
 #[derive(Debug)]
@@ -24,7 +24,7 @@ impl Encode for Multistatus {
     }
 
     fn begin(&self, cx: EncodeContext) -> Box<dyn Encoder> {
-        let stand_in = format!("{}?operation=", uri_reference(cx.batch_path()));
+        let stand_in = format!("{}?operation=", escaped(cx.batch_path()));
         Box::new(Responses { cx, stand_in, hrefs: HashSet::new() })
     }
 }
@@ -85,7 +85,7 @@ impl Encoder for Responses {
 impl Responses {
     /// The target, if this is the first operation on it.
     fn href(&mut self, outcome: Outcome<'_>) -> Option<String> {
-        let href = uri_reference(outcome.target()?.as_str()).into_owned();
+        let href = escaped(outcome.target()?.as_str()).into_owned();
         // No target may look like one of our stand-ins.
         let is_reserved = href.starts_with(&self.stand_in);
         (!is_reserved && self.hrefs.insert(href.clone())).then_some(href)
@@ -144,7 +144,7 @@ fn location(response: &Response<Bytes>) -> Option<String> {
     let is_scheme = |scheme: &str| scheme.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"+-.".contains(&byte));
     let is_absolute =
         location.starts_with('/') || location.split_once("://").is_some_and(|(scheme, _)| is_scheme(scheme));
-    is_absolute.then(|| uri_reference(location).into_owned())
+    is_absolute.then(|| escaped(location).into_owned())
 }
 
 /// A sentence for people (§14.25): what the body of a failure says, if that is short.
@@ -166,29 +166,6 @@ fn description(response: &Response<Bytes>) -> Option<String> {
         Content::Text => Some(body.trim()).filter(|text| !text.is_empty() && text.len() <= SHORT).map(str::to_owned),
         Content::Binary => None,
     }
-}
-
-const HEX: [char; 16] = ['0', '1', '2', '3', '4', '5', '6', '7', '8', '9', 'A', 'B', 'C', 'D', 'E', 'F'];
-
-/// Percent-encodes what a header or a path may hold, and a URI may not (RFC 3986 §2).
-fn uri_reference(text: &str) -> Cow<'_, str> {
-    let bytes = text.as_bytes();
-    let is_uri = |at: usize| match bytes[at] {
-        b'%' => bytes.get(at + 1..at + 3).is_some_and(|digits| digits.iter().all(u8::is_ascii_hexdigit)),
-        byte => matches!(byte, b'!' | b'#'..=b';' | b'=' | b'?'..=b'Z' | b'_' | b'a'..=b'z' | b'~'),
-    };
-    if (0..bytes.len()).all(is_uri) {
-        return Cow::Borrowed(text);
-    }
-    let mut encoded = String::with_capacity(text.len() + 32);
-    for (at, &byte) in bytes.iter().enumerate() {
-        if is_uri(at) {
-            encoded.push(char::from(byte));
-        } else {
-            encoded.extend(['%', HEX[usize::from(byte >> 4)], HEX[usize::from(byte & 15)]]);
-        }
-    }
-    encoded.into()
 }
 
 /// Whether XML 1.0 has a place for this character (§2.2 there), even as a reference.

@@ -18,6 +18,9 @@ use tokio::sync::{mpsc, oneshot};
 use tower::{BoxError, Service, ServiceExt, service_fn, util::BoxCloneSyncService};
 use tower_multistatus::RequestBody;
 
+pub(crate) mod stage;
+pub(crate) mod ways;
+
 /// One body for all: axum's takes any other one in.
 pub(crate) use axum::body::Body;
 
@@ -183,7 +186,10 @@ impl Call {
     }
 
     pub(crate) fn answer(self, status: u16) {
-        let response = Response::builder().status(status).body(Body::empty()).unwrap();
+        self.answer_with(Response::builder().status(status).body(Body::empty()).unwrap());
+    }
+
+    pub(crate) fn answer_with(self, response: Response<Body>) {
         self.answer.send(Ok(response)).expect("the operation was dropped");
     }
 

@@ -1,0 +1,72 @@
+//! One batch in all the ways in which a server may run it.
+
+use http::Response;
+use serde_json::Value;
+use tower::{BoxError, Layer, ServiceBuilder, util::BoxCloneSyncService};
+use tower_multistatus::BatchLayer;
+
+use super::{Answer, Body, SubRequest, post, soon};
+
+pub(crate) type Inner = BoxCloneSyncService<SubRequest, Response<Body>, BoxError>;
+
+/// Sends the batch in each way to a server of its own, and expects the same of all. `make` gives the layer and what it
+/// is to stand around.
+pub(crate) async fn in_every_way(make: impl Fn() -> (BatchLayer, Inner), operations: &Value) -> Answer {
+    let (layer, inner) = make();
+    let plain = soon(post(layer.layer(inner), operations.clone())).await;
+    type Change = fn(BatchLayer, Inner) -> (BatchLayer, Inner);
+    let ways: [(&str, Change); 8] = [
+        ("one at a time", |layer, inner| (layer.concurrency(1), inner)),
+        ("spawned", |layer, inner| (layer.spawn(), inner)),
+        ("spawned one at a time", |layer, inner| (layer.spawn().concurrency(1), inner)),
+        ("over a limit", |layer, inner| (layer, limited(inner))),
+        ("over a buffer", |layer, inner| (layer, buffered(inner))),
+        ("spawned over a limit", |layer, inner| (layer.spawn(), limited(inner))),
+        ("spawned over a buffer", |layer, inner| (layer.spawn(), buffered(inner))),
+        ("two at a time over a limit", |layer, inner| (layer.concurrency(2), limited(inner))),
+    ];
+    for (way, change) in ways {
+        let (layer, inner) = make();
+        let (layer, inner) = change(layer, inner);
+        let answer = soon(post(layer.layer(inner), operations.clone())).await;
+        assert_eq!(answer.json, plain.json, "{way}");
+    }
+    #[cfg(feature = "xml")]
+    {
+        let (layer, inner) = make();
+        let mut request = super::request(operations);
+        request.headers_mut().insert("accept", http::HeaderValue::from_static("application/xml"));
+        let answer = soon(super::send(layer.layer(inner), request)).await;
+        assert_xml(&answer, &plain);
+    }
+    plain
+}
+
+fn limited(inner: Inner) -> Inner {
+    Inner::new(ServiceBuilder::new().concurrency_limit(1).service(inner))
+}
+
+fn buffered(inner: Inner) -> Inner {
+    Inner::new(ServiceBuilder::new().buffer(1).service(inner))
+}
+
+#[cfg(feature = "xml")]
+#[path = "../support/multistatus.rs"]
+mod multistatus;
+
+/// The same outcomes in XML, as far as both formats tell them.
+#[cfg(feature = "xml")]
+fn assert_xml(xml: &Answer, json: &Answer) {
+    let entries = multistatus::read(&xml.bytes).unwrap();
+    assert_eq!(entries.len(), json.results().len());
+    for (entry, result) in entries.iter().zip(json.results()) {
+        assert_eq!(entry.status, result["status"], "{entry:?}");
+        assert_eq!(entry.id.as_deref(), result["id"].as_str());
+        let told = result.get("data").or(result.get("error").filter(|error| error.is_object()));
+        if let Some(told) = told {
+            let body = &entry.body.as_ref().unwrap().bytes;
+            let body: Value = serde_json::from_slice(body).unwrap_or_else(|_| String::from_utf8_lossy(body).into());
+            assert_eq!(&body, told);
+        }
+    }
+}
