@@ -56,7 +56,7 @@ impl Template {
                         shown(name)
                     ));
                 }
-                variables.push(Variable { name: name.into(), index: known.index, in_path: start < query });
+                variables.push(Variable { name: name.into(), index: known.index, in_path: start + 1 < query });
             }
         }
         Ok(Self { text: text.into(), variables })
@@ -99,6 +99,26 @@ impl Context for Values<'_> {
         match self.0.get(visitor.var_name().as_str()) {
             Some(value) => visitor.visit_string(value),
             None => visitor.visit_undefined(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn expand(template: &str, value: &'static str) -> Result<String, String> {
+        let template = Template::parse(template, |_| Some(Known { index: 0, is_location: false }))?;
+        template.expand(|_| Ok(value.into()))
+    }
+
+    #[test]
+    fn an_empty_value_can_stand_in_a_query_alone() {
+        for (template, expected) in [("/a{?x}", "/a?x="), ("/a?x={x}", "/a?x="), ("/a{?x}{&x}", "/a?x=&x=")] {
+            assert_eq!(expand(template, "").as_deref(), Ok(expected), "{template}");
+        }
+        for template in ["/a/{x}", "/a{/x}", "/a{x}?b", "/{x}{?x}"] {
+            assert!(expand(template, "").is_err(), "{template}");
         }
     }
 }
