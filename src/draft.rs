@@ -290,7 +290,7 @@ impl Draft<'_> {
             Ok(template)
         });
         match parsed {
-            Ok(template) => self.links().needs.target = Some(template),
+            Ok(template) => self.links().needs.target = Some((template, pointer)),
             Err(why) => self.refuse(Problem::bad_request(why).at(pointer)),
         }
     }

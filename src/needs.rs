@@ -21,7 +21,8 @@ pub(crate) struct Needs {
     pub(crate) pointer: String,
     pub(crate) references: Vec<Reference>,
     indexes: HashMap<Box<str>, usize>,
-    pub(crate) target: Option<Template>,
+    /// The target, and where it stands in the operation.
+    pub(crate) target: Option<(Template, &'static str)>,
     /// Headers that have a reference's value.
     pub(crate) headers: Vec<(Box<str>, usize)>,
     /// Where in the body a reference's value stands.
@@ -94,11 +95,11 @@ impl Needs {
                 .ok_or_else(|| failed(format!("the references of a batch may bring in {limit} bytes at most")))?;
             Ok(())
         };
-        if let Some(template) = &self.target {
+        if let Some((template, pointer)) = &self.target {
             let target = template.expand(|index| self.references[index].text());
-            let target = target.map_err(|why| failed(why).at("/path"))?;
+            let target = target.map_err(|why| failed(why).at(*pointer))?;
             charge(target.len())?;
-            draft.target(target.into(), "/path");
+            draft.target(target.into(), pointer);
         }
         for (name, index) in &self.headers {
             let value = self.references[*index].text().map_err(|why| failed(why).at(step("/headers", name)))?;
