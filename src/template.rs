@@ -26,6 +26,8 @@ struct Variable {
     index: usize,
     /// It stands in the path rather than in the query.
     in_path: bool,
+    /// It is put in as it is.
+    is_raw: bool,
 }
 
 /// What is known of a name.
@@ -48,7 +50,8 @@ impl Template {
             for name in names.split(',') {
                 let name = name.trim_end_matches('*').split(':').next().unwrap_or_default();
                 let known = find(name).ok_or_else(|| format!("`refs` has no `{}`", shown(name)))?;
-                if expression.starts_with(['+', '#']) && !known.is_location {
+                let is_raw = expression.starts_with(['+', '#']);
+                if is_raw && !known.is_location {
                     return Err(format!(
                         "`{{{}{}}}` would put the value in as it is, which only an `@location` or an \
                          `@content-location` may",
@@ -56,7 +59,7 @@ impl Template {
                         shown(name)
                     ));
                 }
-                variables.push(Variable { name: name.into(), index: known.index, in_path: start + 1 < query });
+                variables.push(Variable { name: name.into(), index: known.index, in_path: start + 1 < query, is_raw });
             }
         }
         Ok(Self { text: text.into(), variables })
@@ -64,15 +67,20 @@ impl Template {
 
     /// With some value for each name: what is wrong with the rest can be told before there are any.
     pub(crate) fn sample(&self) -> String {
-        let is_raw = |name: &str| self.text.contains(&format!("{{+{name}"));
-        let sample = |name: &str| Cow::Borrowed(if is_raw(name) { "/x" } else { "x" });
-        self.replaced(&self.variables.iter().map(|variable| (&*variable.name, sample(&variable.name))).collect())
+        let mut values = HashMap::new();
+        for Variable { name, is_raw, .. } in &self.variables {
+            let value = values.entry(&**name).or_insert(Cow::Borrowed("x"));
+            if *is_raw {
+                *value = Cow::Borrowed("/x");
+            }
+        }
+        self.replaced(&values)
     }
 
     /// `text` gives a value's text, or says why it has none.
     pub(crate) fn expand<'a>(&'a self, text: impl Fn(usize) -> Result<Cow<'a, str>, String>) -> Result<String, String> {
         let mut values = HashMap::new();
-        for Variable { name, index, in_path } in &self.variables {
+        for Variable { name, index, in_path, .. } in &self.variables {
             let value = text(*index)?;
             // `/users/{id}` would become another resource.
             if *in_path && value.is_empty() {
