@@ -96,7 +96,7 @@ impl Needs {
             Ok(())
         };
         if let Some((template, pointer)) = &self.target {
-            let target = template.expand(|index| self.references[index].text());
+            let target = template.expand(cx.config().limits.target_bytes, |index| self.references[index].text());
             let target = target.map_err(|why| failed(why).at(*pointer))?;
             charge(target.len())?;
             draft.target(target.into(), pointer);

@@ -1,6 +1,9 @@
 //! A target with names in it: an RFC 6570 URI template.
 
-use std::{borrow::Cow, collections::HashMap};
+use std::{
+    borrow::Cow,
+    collections::{HashMap, hash_map::Entry},
+};
 
 use iri_string::{
     spec::UriSpec,
@@ -28,6 +31,8 @@ struct Variable {
     in_path: bool,
     /// It is put in as it is.
     is_raw: bool,
+    /// Only so many of its first characters are put in.
+    prefix: usize,
 }
 
 /// What is known of a name.
@@ -48,7 +53,8 @@ impl Template {
             let expression = text[start + 1..].split('}').next().unwrap_or_default();
             let names = expression.trim_start_matches(['+', '#', '.', '/', ';', '?', '&']);
             for name in names.split(',') {
-                let name = name.trim_end_matches('*').split(':').next().unwrap_or_default();
+                let (name, prefix) = name.trim_end_matches('*').split_once(':').unwrap_or((name, ""));
+                let name = name.trim_end_matches('*');
                 let known = find(name).ok_or_else(|| format!("`refs` has no `{}`", shown(name)))?;
                 let is_raw = expression.starts_with(['+', '#']);
                 if is_raw && !known.is_location {
@@ -59,7 +65,13 @@ impl Template {
                         shown(name)
                     ));
                 }
-                variables.push(Variable { name: name.into(), index: known.index, in_path: start + 1 < query, is_raw });
+                variables.push(Variable {
+                    name: name.into(),
+                    index: known.index,
+                    in_path: start + 1 < query,
+                    is_raw,
+                    prefix: prefix.parse().unwrap_or(usize::MAX),
+                });
             }
         }
         Ok(Self { text: text.into(), variables })
@@ -77,16 +89,27 @@ impl Template {
         self.replaced(&values)
     }
 
-    /// `text` gives a value's text, or says why it has none.
-    pub(crate) fn expand<'a>(&'a self, text: impl Fn(usize) -> Result<Cow<'a, str>, String>) -> Result<String, String> {
-        let mut values = HashMap::new();
-        for Variable { name, index, in_path, .. } in &self.variables {
-            let value = text(*index)?;
+    /// `text` gives a value's text, or says why it has none. `limit` is how many bytes the target may have: a short
+    /// template can name a long value many times, so what would be longer is not even built.
+    pub(crate) fn expand<'a>(
+        &'a self,
+        limit: usize,
+        text: impl Fn(usize) -> Result<Cow<'a, str>, String>,
+    ) -> Result<String, String> {
+        let (mut values, mut left) = (HashMap::new(), limit);
+        for Variable { name, index, in_path, prefix, .. } in &self.variables {
+            let value = match values.entry(&**name) {
+                Entry::Occupied(value) => value.into_mut(),
+                Entry::Vacant(place) => place.insert(text(*index)?),
+            };
             // `/users/{id}` would become another resource.
             if *in_path && value.is_empty() {
                 return Err(format!("`{}` is empty, and a part of the path", shown(name)));
             }
-            values.insert(&**name, value);
+            // At least so many bytes: escapes make more of them.
+            left = left
+                .checked_sub(value.len().min(*prefix))
+                .ok_or("with the values of `refs`, the target is too long")?;
         }
         Ok(self.replaced(&values))
     }
@@ -117,7 +140,7 @@ mod tests {
 
     fn expand(template: &str, value: &'static str) -> Result<String, String> {
         let template = Template::parse(template, |_| Some(Known { index: 0, is_location: false }))?;
-        template.expand(|_| Ok(value.into()))
+        template.expand(24, |_| Ok(value.into()))
     }
 
     #[test]
@@ -128,5 +151,15 @@ mod tests {
         for template in ["/a/{x}", "/a{/x}", "/a{x}?b", "/{x}{?x}"] {
             assert!(expand(template, "").is_err(), "{template}");
         }
+    }
+
+    #[test]
+    fn what_would_be_too_long_is_not_built() {
+        let value = "0123456789";
+        assert_eq!(expand("/{x}{x}", value).unwrap(), "/01234567890123456789");
+        assert_eq!(expand("/{x}{x}{x:3}", value).unwrap(), "/01234567890123456789012");
+        assert_eq!(expand("/{x}{x}{x:5}", value).unwrap_err(), "with the values of `refs`, the target is too long");
+        assert!(expand("/{x}{x}{x}", value).is_err());
+        assert!(expand("/{x*}{x*}{x*}", value).is_err());
     }
 }
