@@ -260,14 +260,19 @@ impl<'a> Draft<'a> {
 
 /// How it hangs together with other operations of the batch.
 impl Draft<'_> {
-    /// It runs only after this one has ended with a 2xx. `pointer` is where that is said, as a JSON Pointer into the
-    /// operation.
+    /// It runs only after the operation of this id has ended with a 2xx; if that doesn't happen, it is a 424. `pointer`
+    /// is where that is said, as a JSON Pointer into the operation.
+    ///
+    /// Whether there is such an operation, and whether it can be waited for, is known only when the batch is whole
+    /// ([`BatchBuilder::finish`](crate::BatchBuilder::finish)). If not, this one is refused then.
     pub fn depends_on(&mut self, id: &str, pointer: impl Into<String>) {
         let dependency = Dependency { id: id.into(), pointer: pointer.into() };
         self.links().relations.dependencies.push(dependency);
     }
 
-    /// It belongs to the atomic group of this name.
+    /// It belongs to the atomic group of this name: its operations count all or none. They have to stand side by side in
+    /// the batch, and are a 501 each where the server has no
+    /// [coordinator](crate::BatchLayer::with_coordinator), unless it is one alone.
     pub fn group(&mut self, name: &str) {
         let limit = self.cx.config().limits.id_bytes;
         if name.len() > limit {
@@ -281,7 +286,8 @@ impl Draft<'_> {
     /// `id@header` (one of the headers that are told in the answer; of `location` and `content-location` only the path
     /// and the query). It runs only after that one has ended with a 2xx.
     ///
-    /// To be called before what uses the name.
+    /// To be called before what uses the name: [`target_template`](Self::target_template),
+    /// [`header_reference`](Self::header_reference) and [`json_body`](Self::json_body).
     pub fn reference(&mut self, name: &str, value: &str) {
         let pointer = step("/refs", name);
         match Source::parse(value) {
@@ -315,8 +321,10 @@ impl Draft<'_> {
         self.links.as_ref().is_some_and(|links| links.needs.find(name).is_some())
     }
 
-    /// The target as an RFC 6570 URI template, whose names are those of references: `/orders/{order}/lines`. `pointer`
-    /// is where it stands in the operation.
+    /// The target as an RFC 6570 URI template: `/orders/{order}/lines`. Its names are those of
+    /// [references](Self::reference), which must have been given already. Values are percent-encoded, but for a location
+    /// in `{+name}`. What comes of it is checked as [`target`](Self::target) checks what it is given. `pointer` is where
+    /// it stands in the operation.
     pub fn target_template(&mut self, template: &str, pointer: &'static str) {
         self.target_pointer = pointer;
         let limit = self.cx.config().limits.target_bytes;
@@ -337,7 +345,9 @@ impl Draft<'_> {
         }
     }
 
-    /// A header that has the value of a reference.
+    /// A header that has the value of a [reference](Self::reference), which must have been given already. Which headers
+    /// may be set is the same as for [`header`](Self::header), but for `content-type`, which can't be taken from another
+    /// operation.
     pub fn header_reference(&mut self, name: &str, reference: &str) {
         if self.problem.is_some() {
             return;

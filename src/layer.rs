@@ -21,12 +21,12 @@ use crate::{
 /// | what | default | set by |
 /// |---|---|---|
 /// | operations in a batch | 100 | [`max_operations`](Self::max_operations) |
-/// | body of the request | 2 MiB | [`max_request_bytes`](Self::max_request_bytes) |
+/// | body of the request, and what its references bring in | 2 MiB each | [`max_request_bytes`](Self::max_request_bytes) |
 /// | bodies of all outcomes together | 16 MiB | [`max_response_bytes`](Self::max_response_bytes) |
 /// | operations that run at once | 16 | [`concurrency`](Self::concurrency) |
 /// | time for one operation | 30 s | [`operation_timeout`](Self::operation_timeout) |
 /// | time for the whole batch | 60 s | [`batch_timeout`](Self::batch_timeout) |
-/// | an id | 256 bytes | [`max_id_bytes`](Self::max_id_bytes) |
+/// | an id, the name of a group | 256 bytes | [`max_id_bytes`](Self::max_id_bytes) |
 /// | a target | 8 KiB | [`max_target_bytes`](Self::max_target_bytes) |
 /// | headers of one operation | 64, 16 KiB together | [`max_headers`](Self::max_headers), [`max_header_bytes`](Self::max_header_bytes) |
 /// | nesting of JSON in a body | 64 | [`max_json_depth`](Self::max_json_depth) |
@@ -198,6 +198,9 @@ impl BatchLayer {
     }
 
     /// The bytes of a batch; 2 MiB by default. More are a 413.
+    ///
+    /// What the references of a batch bring in may have as many bytes again. An operation that would go over that is a
+    /// 424.
     pub fn max_request_bytes(self, bytes: usize) -> Self {
         self.with(|config| config.limits.request_bytes = bytes)
     }
@@ -212,7 +215,7 @@ impl BatchLayer {
         self.with(|config| config.limits.response_bytes = bytes)
     }
 
-    /// The bytes of an id; 256 by default.
+    /// The bytes of an id, and of the name of a group; 256 by default.
     pub fn max_id_bytes(self, bytes: usize) -> Self {
         self.with(|config| config.limits.id_bytes = bytes)
     }

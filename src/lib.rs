@@ -52,6 +52,45 @@
 //! By default ([`Order::Fenced`]) what it would mean sent item by item: reads run side by side, and a write waits for
 //! all before it and holds all after it.
 //!
+//! An operation can depend on another one and take values from its outcome, by names that it gives itself: `refs` says
+//! what a name stands for, and a path (as an RFC 6570 template), a body or a header says where. If an operation doesn't
+//! end with a 2xx, those that depend on it don't run.
+//!
+//! ```
+//! use axum::{Json, Router, extract::Path, routing::{get, post}};
+//! use serde_json::json;
+//! use tower_multistatus::{BatchLayer, axum::RouterExt};
+//! # use http_body_util::BodyExt;
+//! # use tower::ServiceExt;
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let api = Router::new()
+//!     .route("/users", post(async || Json(json!({"id": 17}))))
+//!     .route("/users/{id}", get(async |Path(id): Path<u32>| Json(json!({"id": id, "name": "Ada"}))));
+//! let app = api.batch(BatchLayer::new());
+//!
+//! let batch = http::Request::post("/batch")
+//!     .header("content-type", "application/json")
+//!     .body(axum::body::Body::from(
+//!         r#"[{"id":"new","method":"POST","path":"/users"},{"path":"/users/{user}","refs":{"user":"new#/id"}}]"#,
+//!     ))?;
+//! let response = app.oneshot(batch).await?;
+//! assert_eq!(
+//!     response.into_body().collect().await?.to_bytes(),
+//!     concat!(
+//!         r#"{"results":[{"index":0,"id":"new","status":200,"data":{"id":17}},"#,
+//!         r#"{"index":1,"status":200,"data":{"id":17,"name":"Ada"}}],"#,
+//!         r#""summary":{"total":2,"succeeded":2,"failed":0}}"#,
+//!     )
+//! );
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! The operations of a group count all or none, in a transaction that a [`Coordinator`] begins. `docs/programs.md` in
+//! the repository teaches all of this.
+//!
 //! Everything that protects the service belongs *inside* of the layer, where each operation passes it: authentication,
 //! rate limits, body limits. What stands outside sees one request.
 //!
@@ -159,3 +198,8 @@ pub use crate::{
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]
 struct Readme;
+
+/// So is that of the page about dependencies, references and groups.
+#[cfg(doctest)]
+#[doc = include_str!("../docs/programs.md")]
+struct Programs;

@@ -9,6 +9,11 @@ use crate::graph::{Edge, Graph};
 /// In which order the operations of a batch run.
 ///
 /// At most [`concurrency`](crate::BatchLayer::concurrency) of them run at once, whatever the order.
+///
+/// What operations say of each other is added to the order, and takes nothing away from it: one that depends on another
+/// one waits for it also where the order would let both run at once. One that depends on a later one, which the order has
+/// wait for it, is refused. A group runs its members one after the other, and is to the others like one operation: an
+/// unsafe one if a member is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Order {
@@ -18,7 +23,8 @@ pub enum Order {
     Fenced,
     /// One after the other, in request order.
     Sequential,
-    /// All side by side. Only for services where operations of one batch never depend on each other.
+    /// All side by side, except where one operation says that it depends on another one. Only for services where
+    /// operations of one batch never depend on each other without saying so.
     Unordered,
 }
 

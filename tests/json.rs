@@ -665,3 +665,15 @@ async fn the_members_of_a_result_stand_in_their_order() {
         r#"{"results":[{"index":0,"id":"a","status":200,"headers":{"content-type":"a/b"},"data":"eA==","encoding":"base64"}],"summary":{"total":1,"succeeded":1,"failed":0}}"#
     );
 }
+
+#[tokio::test]
+async fn a_fault_in_a_filled_target_is_told_by_the_name_that_the_client_used() {
+    for name in ["path", "url"] {
+        let batch = json!([
+            {"id": "a", "path": "/"},
+            {"refs": {"x": "a#/headers"}, name: "/{x}"},
+        ]);
+        let results = results_of(echoing(BatchLayer::new()), batch).await;
+        assert_eq!(results[1]["error"]["pointer"], format!("/1/{name}"), "{}", results[1]);
+    }
+}
