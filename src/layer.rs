@@ -199,8 +199,8 @@ impl BatchLayer {
 
     /// The bytes of a batch; 2 MiB by default. More are a 413.
     ///
-    /// What the references of a batch bring in may have as many bytes again. An operation that would go over that is a
-    /// 424.
+    /// The values that the references of a batch keep may have as many bytes, and so may what they bring in. An operation
+    /// that would go over that is a 424.
     pub fn max_request_bytes(self, bytes: usize) -> Self {
         self.with(|config| config.limits.request_bytes = bytes)
     }

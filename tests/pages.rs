@@ -151,7 +151,7 @@ async fn the_page_tells_all_answers() {
         json!([a("/values"), put("a#/empty", "/{x}")]),
         json!([a("/values"), put("a#/dots", "/{x}")]),
         json!([a("/large"), put("a#/whole", "/")]),
-        json!([a("/large"), {"method": "POST", "path": "/", "refs": {"x": "a#/half"}, "body": {"$ref": "x"}}]),
+        json!([a("/large"), {"method": "POST", "path": "/", "refs": {"x": "a#/half"}, "body": [{"$ref": "x"}, {"$ref": "x"}]}]),
         json!({"operations": [a("/")], "atomic": 1}),
         json!({"operations": [a("/")], "atomic": true}),
         json!({"operations": [a("/")], "onFailure": 1}),
