@@ -26,7 +26,8 @@ use crate::{
     running::{Ended, Place, Running, timed_out},
     send::Budget,
     timer::{Timer, after},
-    watch::Watch,
+    unwind::caught,
+    watch::{self, Watch},
 };
 
 mod atomic;
@@ -206,7 +207,7 @@ where
         let mut request = self.inheritance.request(label, message, context);
         if let Some(groups) = &self.groups {
             if let Err(problem) = groups.attach(index, &mut request) {
-                *state = State::Written;
+                *state = State::Running(watch);
                 return Poll::Ready(Err(problem));
             }
         }
@@ -218,7 +219,11 @@ where
             self.place.clear();
         } else {
             let place = mem::replace(&mut self.place, Place::empty());
-            let deadline = self.deadline();
+            let mut deadline = self.deadline();
+            if let Some(of_group) = self.groups.as_ref().and_then(|groups| groups.deadline(index)) {
+                deadline = deadline.min(of_group);
+                self.next_deadline = self.next_deadline.min(deadline);
+            }
             self.running.push(Running::operation(index, deadline, place));
         }
         first
@@ -266,7 +271,9 @@ where
         let mut message = mem::take(message);
         if let Some(needs) = message.needs.take() {
             let cx = DecodeContext::new(&self.config, self.head);
-            message = needs.fill(cx, label, message, &mut self.references_left)?;
+            // A policy on targets is asked, and others have code of their own in there: what runs already must go on.
+            let filled = caught(|| needs.fill(cx, label, message, &mut self.references_left));
+            message = filled.unwrap_or_else(|| Err(Box::new(not_filled())))?;
         }
         *state = State::Ready(message);
         Ok(())
@@ -282,7 +289,8 @@ where
         uses.retain(|&(user, _)| self.slots[user].needs().is_some());
         let sources = uses.iter().filter_map(|&(user, nth)| Some(&self.slots[user].needs()?.references[nth].source));
         let (cx, target) = (DecodeContext::new(&self.config, self.head), self.slots[index].label.target.as_ref());
-        let values = extract(cx, target, response, &sources.collect::<Vec<_>>(), &mut self.values_left);
+        let sources: Vec<_> = sources.collect();
+        let values = caught(|| extract(cx, target, response, &sources, &mut self.values_left)).unwrap_or_default();
         for ((user, nth), value) in uses.into_iter().zip(values) {
             if let Some(needs) = self.slots[user].needs_mut() {
                 needs.references[nth].value = Some(value);
@@ -308,7 +316,7 @@ where
             Why::Dependency(index) => {
                 format!("`{}`, which this operation or its group depends on, did not succeed", shown(id(index))).into()
             }
-            Why::Refused | Why::Stopped => Cow::from("an earlier operation failed"),
+            Why::Refused | Why::Stopped => Cow::from("another operation failed, and the batch stops at that"),
         };
         Problem::new(StatusCode::FAILED_DEPENDENCY, detail + "; this one was not carried out")
     }
@@ -353,6 +361,11 @@ fn status(verdict: &Verdict) -> StatusCode {
         Ok(response) => response.status(),
         Err(problem) => problem.status(),
     }
+}
+
+fn not_filled() -> Problem {
+    watch::cause("an operation could not be made", &"see the panic's own message");
+    Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "the operation could not be made; it was not carried out")
 }
 
 fn not_begun() -> Problem {

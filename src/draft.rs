@@ -197,7 +197,7 @@ impl<'a> Draft<'a> {
         }
     }
 
-    /// A JSON body. Where the operation has [references](Self::reference), each object in it that is exactly
+    /// A JSON body. Where the operation has [references](Self::body_reference), each object in it that is exactly
     /// `{"$ref": "name"}`, with one of their names, becomes the value of that reference; all else is data.
     ///
     /// `body` has to be well-formed JSON text.
@@ -266,8 +266,15 @@ impl Draft<'_> {
     /// Whether there is such an operation, and whether it can be waited for, is known only when the batch is whole
     /// ([`BatchBuilder::finish`](crate::BatchBuilder::finish)). If not, this one is refused then.
     pub fn depends_on(&mut self, id: &str, pointer: impl Into<String>) {
-        let dependency = Dependency { id: id.into(), pointer: pointer.into() };
-        self.links().relations.dependencies.push(dependency);
+        let limit = self.cx.config().limits.operations;
+        let dependencies = &mut self.links().relations.dependencies;
+        // Each reference may add one to those that are named by themselves.
+        if dependencies.len() >= 2 * limit {
+            let detail =
+                format!("an operation may depend on {limit} others at most, as many as a batch has operations");
+            return self.refuse(Problem::bad_request(detail).at("/dependsOn"));
+        }
+        dependencies.push(Dependency { id: id.into(), pointer: pointer.into() });
     }
 
     /// It belongs to the atomic group of this name: its operations count all or none. They have to stand side by side in
@@ -277,35 +284,58 @@ impl Draft<'_> {
         let limit = self.cx.config().limits.id_bytes;
         if name.len() > limit {
             let detail = format!("the name of a group may have {limit} bytes at most");
+            self.unknown_group();
             return self.refuse(Problem::bad_request(detail).at("/group"));
         }
         self.links().relations.group = Some(name.into());
     }
 
-    /// Names a value of another operation's outcome: `id#/pointer` (a JSON Pointer, RFC 6901, into its JSON body), or
-    /// `id@header` (one of the headers that are told in the answer; of `location` and `content-location` only the path
-    /// and the query). It runs only after that one has ended with a 2xx.
+    /// It may belong to a group, and what the client says of that can't be read: so none of the batch's groups is carried
+    /// out, for it could be without one of its members.
+    pub fn unknown_group(&mut self) {
+        self.links().relations.is_group_unknown = true;
+    }
+
+    /// A name for a value in the JSON body of another operation's outcome; `pointer` is a JSON Pointer (RFC 6901), the
+    /// empty one for the whole body. This operation runs only after that one has ended with a 2xx.
     ///
     /// To be called before what uses the name: [`target_template`](Self::target_template),
-    /// [`header_reference`](Self::header_reference) and [`json_body`](Self::json_body).
-    pub fn reference(&mut self, name: &str, value: &str) {
-        let pointer = step("/refs", name);
-        match Source::parse(value) {
-            Ok((_, Source::Header(header))) if !self.is_told(&header) => {
-                let detail = format!(
-                    "`{}` can't be referred to, for the answer doesn't tell it (`BatchLayer::result_header`)",
-                    shown(header.as_str())
-                );
-                self.refuse(Problem::bad_request(detail).at(pointer));
+    /// [`header_from`](Self::header_from) and [`json_body`](Self::json_body).
+    pub fn body_reference(&mut self, name: &str, id: &str, pointer: &str) {
+        let source = Source::body(pointer, self.cx.json_depth());
+        self.reference(name, id, source);
+    }
+
+    /// The same for a header of the outcome: one of those that the answer tells, or `location` or `content-location`, of
+    /// which the value is only the path and the query.
+    pub fn header_reference(&mut self, name: &str, id: &str, header: &str) {
+        let source = Source::header(header).and_then(|(source, header)| {
+            // Clients get to know a header by a reference just as they do by a result.
+            if is_location(&header) || self.cx.tells(&header) {
+                return Ok(source);
             }
-            Ok((id, source)) => {
-                self.depends_on(id, pointer.clone());
-                if !self.links().needs.add(Reference { name: name.into(), id: id.into(), source, value: None }) {
-                    let detail = format!("`{}` stands twice in `refs`", shown(name));
-                    self.refuse(Problem::bad_request(detail).at(pointer));
-                }
-            }
-            Err(why) => self.refuse(Problem::bad_request(why).at(pointer)),
+            Err(format!(
+                "`{}` can't be referred to, for the answer doesn't tell it (`BatchLayer::result_header`)",
+                shown(header.as_str())
+            ))
+        });
+        self.reference(name, id, source);
+    }
+
+    fn reference(&mut self, name: &str, id: &str, source: Result<Source, String>) {
+        let (pointer, limit) = (step("/refs", name), self.cx.config().limits.operations);
+        let source = match source {
+            Ok(source) => source,
+            Err(why) => return self.refuse(Problem::bad_request(why).at(pointer)),
+        };
+        if self.links().needs.references.len() >= limit {
+            let detail = format!("an operation may have {limit} references at most, as many as a batch has operations");
+            return self.refuse(Problem::bad_request(detail).at("/refs"));
+        }
+        self.depends_on(id, pointer.clone());
+        if !self.links().needs.add(Reference { name: name.into(), id: id.into(), source, value: None }) {
+            let detail = format!("`{}` stands twice in `refs`", shown(name));
+            self.refuse(Problem::bad_request(detail).at(pointer));
         }
     }
 
@@ -322,7 +352,7 @@ impl Draft<'_> {
     }
 
     /// The target as an RFC 6570 URI template: `/orders/{order}/lines`. Its names are those of
-    /// [references](Self::reference), which must have been given already. Values are percent-encoded, but for a location
+    /// [references](Self::body_reference), which must have been given already. Values are percent-encoded, but for a location
     /// in `{+name}`. What comes of it is checked as [`target`](Self::target) checks what it is given. `pointer` is where
     /// it stands in the operation.
     pub fn target_template(&mut self, template: &str, pointer: &'static str) {
@@ -341,23 +371,28 @@ impl Draft<'_> {
                 self.label.target = None;
                 self.links().needs.target = Some(template);
             }
-            Err(why) => self.refuse(Problem::bad_request(why).at(pointer)),
+            Err(why) => {
+                // Most often it is wrong in a way that has a better name.
+                self.target(template.replace(['{', '}'], "x").into(), pointer);
+                self.label.target = None;
+                self.refuse(Problem::bad_request(why).at(pointer));
+            }
         }
     }
 
-    /// A header that has the value of a [reference](Self::reference), which must have been given already. Which headers
+    /// A header that has the value of a [reference](Self::body_reference), which must have been given already. Which headers
     /// may be set is the same as for [`header`](Self::header), but for `content-type`, which can't be taken from another
     /// operation.
-    pub fn header_reference(&mut self, name: &str, reference: &str) {
+    pub fn header_from(&mut self, name: &str, reference: &str) {
         if self.problem.is_some() {
             return;
         }
-        if let Err(why) = self.try_header_reference(name, reference) {
+        if let Err(why) = self.try_header_from(name, reference) {
             self.refuse(Problem::bad_request(why).at(step("/headers", name)));
         }
     }
 
-    fn try_header_reference(&mut self, name: &str, reference: &str) -> Result<(), String> {
+    fn try_header_from(&mut self, name: &str, reference: &str) -> Result<(), String> {
         // One name may stand there for as many values as a batch has room for.
         self.count_header(name.len())?;
         match self.class(name)? {
@@ -382,11 +417,6 @@ impl Draft<'_> {
 
     fn links(&mut self) -> &mut Links {
         self.links.get_or_insert_default()
-    }
-
-    /// Clients get to know a header by a reference just as they do by a result.
-    fn is_told(&self, name: &HeaderName) -> bool {
-        is_location(name) || self.cx.tells(name)
     }
 }
 

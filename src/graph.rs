@@ -17,6 +17,8 @@ use crate::{
 pub(crate) struct Relations {
     pub(crate) dependencies: Vec<Dependency>,
     pub(crate) group: Option<Arc<str>>,
+    /// What it says of its group can't be read.
+    pub(crate) is_group_unknown: bool,
 }
 
 #[derive(Debug)]
@@ -71,12 +73,12 @@ pub(crate) type Fault = (usize, Box<Problem>);
 impl Graph {
     /// The graph, and which operations have to be refused; `None` where nothing waits for anything but by order.
     pub(crate) fn new(outline: &Outline<'_>) -> (Option<Self>, Vec<Fault>) {
-        let mut draft = Draft::new(outline);
-        draft.find_groups();
-        let edges = draft.find_edges();
-        draft.refuse_circles(&edges);
-        draft.refuse_siblings();
-        draft.finish(&edges)
+        let mut sketch = Sketch::new(outline);
+        sketch.find_groups();
+        let edges = sketch.find_edges();
+        sketch.refuse_circles(&edges);
+        sketch.refuse_siblings();
+        sketch.finish(&edges)
     }
 
     /// The members of the group that this operation belongs to.
@@ -91,7 +93,7 @@ pub(crate) fn find_group(groups: &[Range<usize>], index: usize) -> Option<Range<
     groups[..after].last().filter(|group| group.contains(&index)).cloned()
 }
 
-struct Draft<'a> {
+struct Sketch<'a> {
     outline: &'a Outline<'a>,
     /// Of each operation, the first thing that is wrong with it.
     faults: Vec<Option<Box<Problem>>>,
@@ -107,7 +109,7 @@ struct Tie<'a> {
     pointer: &'a str,
 }
 
-impl<'a> Draft<'a> {
+impl<'a> Sketch<'a> {
     fn new(outline: &'a Outline<'a>) -> Self {
         let total = outline.kinds.len();
         Self { outline, faults: vec![None; total], node_of: (0..total).collect(), groups: Vec::new() }
@@ -136,6 +138,9 @@ impl<'a> Draft<'a> {
             groups[place].push(*index);
         }
         groups.iter().for_each(|members| self.group(members, "/group"));
+        if self.outline.relations.iter().any(|(_, relations)| relations.is_group_unknown) {
+            groups.into_iter().flatten().for_each(|index| self.refuse(index, sibling_unknown));
+        }
     }
 
     /// `pointer` is where a member says that it is one.
@@ -326,7 +331,8 @@ fn later_in_group(id: &str) -> Problem {
 
 fn crossing(id: &str) -> Problem {
     let detail = format!(
-        "`{}` comes later, and the order of the batch has it wait for this operation: put it before this one",
+        "`{}` comes later, and the order of the batch has it wait for this operation, which so can depend only on \
+         earlier ones",
         shown(id)
     );
     Problem::bad_request(detail)
@@ -334,6 +340,12 @@ fn crossing(id: &str) -> Problem {
 
 fn apart() -> Problem {
     Problem::bad_request("the operations of a group must stand side by side")
+}
+
+fn sibling_unknown() -> Problem {
+    let detail = "an operation of the batch could not be read, and may have belonged to this group; none of the group was \
+                  carried out";
+    Problem::new(StatusCode::FAILED_DEPENDENCY, detail)
 }
 
 fn sibling_refused() -> Problem {

@@ -8,6 +8,7 @@ use std::{
 };
 
 use http::{Request, StatusCode, request::Parts};
+use tokio::time::Instant;
 use tower::BoxError;
 
 use crate::{
@@ -23,10 +24,16 @@ use crate::{
 #[derive(Default)]
 pub(crate) struct Groups {
     members: Vec<Range<usize>>,
-    open: HashMap<usize, Box<dyn Transaction>>,
+    open: HashMap<usize, Open>,
     committing: HashSet<usize>,
     /// Members that got their outcomes with their group, and have not been told yet.
     pub(crate) ended: VecDeque<usize>,
+}
+
+/// A transaction that has begun.
+struct Open {
+    transaction: Box<dyn Transaction>,
+    deadline: Instant,
 }
 
 /// What is done with a group.
@@ -69,10 +76,13 @@ impl Groups {
         let error_status = config.error_status.clone();
         let problem = move |error: BoxError, what: &'static str| {
             watch::cause(what, &error);
-            match error.downcast::<Problem>() {
+            let problem = match error.downcast::<Problem>() {
                 Ok(problem) => problem,
                 Err(error) => Box::new(Problem::new(error_status(error.as_ref()), what)),
-            }
+            };
+            // A failure can't look like a success.
+            let is_failure = problem.status().is_client_error() || problem.status().is_server_error();
+            if is_failure { problem } else { Box::new(Problem::new(StatusCode::INTERNAL_SERVER_ERROR, what)) }
         };
         Some(match stage {
             Stage::Begin => {
@@ -82,14 +92,14 @@ impl Groups {
             }
             Stage::Commit => {
                 self.committing.insert(group);
-                let transaction = self.open.remove(&group)?;
+                let transaction = self.open.remove(&group)?.transaction;
                 let committed = caught(|| transaction.commit())?;
                 Box::pin(
                     async move { Staged::Committed(committed.await.map_err(|error| problem(error, NOT_COMMITTED))) },
                 )
             }
             Stage::Rollback => {
-                let transaction = self.open.remove(&group)?;
+                let transaction = self.open.remove(&group)?.transaction;
                 let rolled_back: TransactionFuture<()> = caught(|| transaction.rollback())?;
                 Box::pin(async move {
                     if let Err(error) = rolled_back.await {
@@ -101,15 +111,20 @@ impl Groups {
         })
     }
 
-    pub(crate) fn open(&mut self, group: usize, transaction: Box<dyn Transaction>) {
-        self.open.insert(group, transaction);
+    pub(crate) fn open(&mut self, group: usize, transaction: Box<dyn Transaction>, deadline: Instant) {
+        self.open.insert(group, Open { transaction, deadline });
+    }
+
+    /// When the time of the group is over that this operation belongs to.
+    pub(crate) fn deadline(&self, index: usize) -> Option<Instant> {
+        Some(self.open.get(&self.find(index)?.start)?.deadline)
     }
 
     /// Gives a member the handle to its transaction.
     pub(crate) fn attach<B>(&self, index: usize, request: &mut Request<B>) -> Result<(), Box<Problem>> {
-        let Some(transaction) = self.find(index).and_then(|group| self.open.get(&group.start)) else { return Ok(()) };
+        let Some(open) = self.find(index).and_then(|group| self.open.get(&group.start)) else { return Ok(()) };
         let extensions = request.extensions_mut();
-        if caught(|| transaction.attach(extensions)).is_some() {
+        if caught(|| open.transaction.attach(extensions)).is_some() {
             return Ok(());
         }
         watch::cause("the coordinator panicked", &"at a member of a group");
@@ -121,8 +136,8 @@ impl Groups {
 
     /// Drops all transactions, which rolls them back.
     pub(crate) fn abandon(&mut self) {
-        for transaction in mem::take(&mut self.open).into_values() {
-            if caught(|| drop(transaction)).is_none() {
+        for open in mem::take(&mut self.open).into_values() {
+            if caught(|| drop(open)).is_none() {
                 watch::cause("a transaction panicked", &"when it was dropped");
             }
         }

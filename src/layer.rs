@@ -25,6 +25,7 @@ use crate::{
 /// | bodies of all outcomes together | 16 MiB | [`max_response_bytes`](Self::max_response_bytes) |
 /// | operations that run at once | 16 | [`concurrency`](Self::concurrency) |
 /// | time for one operation | 30 s | [`operation_timeout`](Self::operation_timeout) |
+/// | time for an atomic group | 30 s | [`group_timeout`](Self::group_timeout) |
 /// | time for the whole batch | 60 s | [`batch_timeout`](Self::batch_timeout) |
 /// | an id, the name of a group | 256 bytes | [`max_id_bytes`](Self::max_id_bytes) |
 /// | a target | 8 KiB | [`max_target_bytes`](Self::max_target_bytes) |
@@ -126,7 +127,8 @@ impl BatchLayer {
         self.with(|config| config.order = order)
     }
 
-    /// After the first operation that ends with a status from 400 on, no other begins: the rest are 424.
+    /// After the first operation that ends with a status from 400 on, no other begins: the rest are 424. A group that has
+    /// begun goes on to its end.
     pub fn stop_on_failure(self) -> Self {
         self.with(|config| config.stop_on_failure = true)
     }
@@ -143,6 +145,11 @@ impl BatchLayer {
     ///
     /// Without one, operations of a group of several are answered with a 501 each: that all count or none is never
     /// pretended. A group of one operation is then that operation.
+    ///
+    /// A transaction holds what it locks while its members wait for the layers inside, and others may hold what those
+    /// layers give while they wait for the lock: with a concurrency limit of one inside, each waits for the other until
+    /// its time is over. Let a limit inside be larger than what may wait for one lock, or put it outside of this layer.
+    /// A handler that takes a second connection of a pool, while its group holds the last one, waits for itself likewise.
     pub fn with_coordinator(self, coordinator: impl Coordinator) -> Self {
         self.with(|config| config.coordinator = Some(Arc::new(coordinator)))
     }
@@ -178,6 +185,15 @@ impl BatchLayer {
     /// the operation is dropped and its outcome is a 504.
     pub fn operation_timeout(self, timeout: Duration) -> Self {
         self.with(|config| config.limits.operation_timeout = timeout)
+    }
+
+    /// The time of an atomic group, from when its transaction has begun until its last member has ended; 30 s by default.
+    /// After it, the member that runs is a 504 and the group is rolled back. Beginning, committing and rolling back may
+    /// take as long as an operation each.
+    ///
+    /// So long can one client hold what a transaction locks. Where others wait for it, choose a time that they can wait.
+    pub fn group_timeout(self, timeout: Duration) -> Self {
+        self.with(|config| config.limits.group_timeout = timeout)
     }
 
     /// The time of the whole batch, from the call; 60 s by default. After it, what has not ended is dropped and is a

@@ -14,6 +14,8 @@ pub(crate) struct Limits {
     pub(crate) response_bytes: usize,
     pub(crate) concurrency: usize,
     pub(crate) operation_timeout: Duration,
+    /// Of an atomic group, from when its transaction has begun until its last member has ended.
+    pub(crate) group_timeout: Duration,
     pub(crate) batch_timeout: Duration,
     pub(crate) id_bytes: usize,
     pub(crate) target_bytes: usize,
@@ -32,6 +34,7 @@ impl Default for Limits {
             response_bytes: 16 << 20,
             concurrency: 16,
             operation_timeout: Duration::from_secs(30),
+            group_timeout: Duration::from_secs(30),
             batch_timeout: Duration::from_secs(60),
             id_bytes: 256,
             target_bytes: 8 << 10,

@@ -16,6 +16,9 @@ use iri_string::{
 
 use crate::problem::shown;
 
+/// Each is expanded twice, and takes a hundred times as long as a plain character does.
+const MOST_NAMES: usize = 64;
+
 /// A template whose names are all known.
 #[derive(Debug)]
 pub(crate) struct Template {
@@ -52,7 +55,15 @@ impl Template {
             let expression = text[start + 1..].split('}').next().unwrap_or_default();
             let names = expression.trim_start_matches(['+', '#', '.', '/', ';', '?', '&']);
             for name in names.split(',') {
-                let name = name.trim_end_matches('*').split(':').next().unwrap_or_default();
+                if variables.len() == MOST_NAMES {
+                    return Err(format!("a target may have {MOST_NAMES} names at most"));
+                }
+                let (name, length) = name.trim_end_matches('*').split_once(':').unwrap_or((name, "1"));
+                let name = name.trim_end_matches('*');
+                // RFC 6570 §2.4.1; a value cut to nothing would make another target.
+                if length.len() > 4 || !length.starts_with(|first: char| ('1'..='9').contains(&first)) {
+                    return Err(format!("the length of `{}` must be a number from 1 to 9999 (RFC 6570)", shown(name)));
+                }
                 let known = find(name).ok_or_else(|| format!("`refs` has no `{}`", shown(name)))?;
                 let is_raw = expression.starts_with(['+', '#']);
                 if is_raw && !known.is_location {

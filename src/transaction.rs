@@ -68,9 +68,10 @@ pub type TransactionFuture<T> = Pin<Box<dyn Future<Output = Result<T, BoxError>>
 /// [`BatchLayer::with_coordinator`]: crate::BatchLayer::with_coordinator
 pub trait Coordinator: Send + Sync + 'static {
     /// Begins a transaction. `batch` is the head of the batch's request: its extensions tell, for example, whose
-    /// database it is.
+    /// database it is. The future can't borrow it: take what it needs before the `async` block.
     ///
-    /// The future may wait as long as an operation may ([`BatchLayer::operation_timeout`]).
+    /// The future may wait as long as an operation may ([`BatchLayer::operation_timeout`]). The members then have
+    /// [`BatchLayer::group_timeout`] together, and so long may what the transaction locks be held by one client.
     ///
     /// # Errors
     ///
@@ -78,8 +79,15 @@ pub trait Coordinator: Send + Sync + 'static {
     /// of them; of any other one they learn no more than its status ([`BatchLayer::with_error_status`]).
     ///
     /// [`BatchLayer::operation_timeout`]: crate::BatchLayer::operation_timeout
+    /// [`BatchLayer::group_timeout`]: crate::BatchLayer::group_timeout
     /// [`BatchLayer::with_error_status`]: crate::BatchLayer::with_error_status
     fn begin(&self, batch: &Parts) -> TransactionFuture<Box<dyn Transaction>>;
+}
+
+impl<C: Coordinator + ?Sized> Coordinator for std::sync::Arc<C> {
+    fn begin(&self, batch: &Parts) -> TransactionFuture<Box<dyn Transaction>> {
+        (**self).begin(batch)
+    }
 }
 
 /// One transaction, from its beginning to [`commit`](Self::commit) or [`rollback`](Self::rollback).
@@ -106,6 +114,9 @@ pub trait Transaction: Send + 'static {
     fn commit(self: Box<Self>) -> TransactionFuture<()>;
 
     /// A member did not end with a 2xx.
+    ///
+    /// With `BatchLayer::spawn`, a member whose time ran out may still be at work, until its next `await`: what it does
+    /// with its handle must not count any more.
     ///
     /// # Errors
     ///

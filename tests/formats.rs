@@ -202,14 +202,14 @@ async fn made(make: fn(&mut Draft<'_>)) -> String {
 #[tokio::test]
 async fn a_format_can_use_references_as_ours_does() {
     let sent = made(|operation| {
-        operation.reference("x", "s#/id");
+        operation.body_reference("x", "s", "/id");
         operation.target_template("/{x}", "/target");
         operation.json_body(Bytes::from_static(br#"[{"$ref":"x"}]"#));
     });
     assert_eq!(sent.await, "/17 [17]");
     let refused = made(|operation| {
         operation.target_template("/{x}", "/target");
-        operation.reference("x", "s#/id");
+        operation.body_reference("x", "s", "/id");
     });
     assert_eq!(refused.await, "`refs` has no `x`", "names come before what uses them");
 }
@@ -219,26 +219,26 @@ async fn what_a_format_says_last_counts() {
     let sent = made(|operation| operation.target_template("/x", "/target"));
     assert_eq!(sent.await, "/x ", "a template without names");
     let sent = made(|operation| {
-        operation.reference("x", "s#/id");
+        operation.body_reference("x", "s", "/id");
         operation.target_template("/{x}", "/target");
         operation.target(Bytes::from_static(b"/y"), "/target");
     });
     assert_eq!(sent.await, "/y ");
     let sent = made(|operation| {
-        operation.reference("x", "s#/id");
+        operation.body_reference("x", "s", "/id");
         operation.target(Bytes::from_static(b"/y"), "/target");
         operation.target_template("/{x}", "/target");
     });
     assert_eq!(sent.await, "/17 ");
     let sent = made(|operation| {
-        operation.reference("x", "s#/id");
+        operation.body_reference("x", "s", "/id");
         operation.target(Bytes::from_static(b"/y"), "/target");
         operation.json_body(Bytes::from_static(br#"[1,2,3,{"$ref":"x"}]"#));
         operation.json_body(Bytes::from_static(br#"{"$ref":"x"}"#));
     });
     assert_eq!(sent.await, "/y 17");
     let sent = made(|operation| {
-        operation.reference("x", "s#/id");
+        operation.body_reference("x", "s", "/id");
         operation.target(Bytes::from_static(b"/y"), "/target");
         operation.json_body(Bytes::from_static(br#"[1,2,3,{"$ref":"x"}]"#));
         operation.body(Bytes::from_static(b"text"), None);

@@ -9,6 +9,7 @@ use crate::{
     groups::{Stage, Staged, in_doubt, rolled_back},
     problem::Problem,
     running::Running,
+    timer::after,
     watch::Watch,
 };
 
@@ -35,7 +36,7 @@ where
         let members = groups.find(group).unwrap_or_default();
         match staged {
             Staged::Begun(Ok(transaction)) => {
-                groups.open(group, transaction);
+                groups.open(group, transaction, after(self.config.limits.group_timeout));
                 return self.plan.begun(group, true);
             }
             Staged::Begun(Err(problem)) => {

@@ -29,13 +29,15 @@ pub(super) struct Operation<'a> {
     body: Option<&'a RawValue>,
     encoding: Option<&'a RawValue>,
     /// In a box, for most operations have nothing of it.
-    links: Option<Box<Links<'a>>>,
+    others: Option<Box<Others<'a>>>,
+    /// It may belong to a group, and nobody can tell to which one.
+    is_group_unknown: bool,
     fault: Option<Box<Problem>>,
 }
 
 /// What an operation has to do with others.
 #[derive(Clone, Copy, Default)]
-struct Links<'a> {
+struct Others<'a> {
     depends_on: Option<&'a RawValue>,
     refs: Option<&'a RawValue>,
     group: Option<&'a RawValue>,
@@ -51,21 +53,19 @@ impl<'a> Operation<'a> {
             "headers" => &mut self.headers,
             "body" => &mut self.body,
             "encoding" => &mut self.encoding,
-            "dependsOn" => &mut self.links.get_or_insert_default().depends_on,
-            "refs" => &mut self.links.get_or_insert_default().refs,
-            "group" => &mut self.links.get_or_insert_default().group,
+            "dependsOn" => &mut self.others.get_or_insert_default().depends_on,
+            "refs" => &mut self.others.get_or_insert_default().refs,
+            "group" => &mut self.others.get_or_insert_default().group,
             _ => return None,
         })
     }
 
     /// One that could not even be taken apart.
     pub(super) fn unreadable(raw: &RawValue) -> Self {
-        let detail = if raw.get().starts_with('{') {
-            "the operation has a member that can't be read"
-        } else {
-            "an operation must be an object"
-        };
-        Self { fault: Some(Box::new(Problem::bad_request(detail))), ..Self::default() }
+        let is_object = raw.get().starts_with('{');
+        let detail =
+            if is_object { "the operation has a member that can't be read" } else { "an operation must be an object" };
+        Self { is_group_unknown: is_object, fault: Some(Box::new(Problem::bad_request(detail))), ..Self::default() }
     }
 
     fn refuse(&mut self, problem: Problem) {
@@ -87,10 +87,12 @@ impl<'a> Operation<'a> {
                 None => draft.refuse(Problem::bad_request("`method` must be a string").at("/method")),
             }
         }
-        if let Some(links) = self.links {
-            if let Err(problem) = set_links(&mut draft, *links) {
-                draft.refuse(problem);
-            }
+        let others = self.others.map(|others| *others).unwrap_or_default();
+        if self.is_group_unknown {
+            draft.unknown_group();
+        }
+        if let Err(problem) = set_others(&mut draft, others) {
+            draft.refuse(problem);
         }
         let target = match (present(self.path), present(self.url)) {
             (Some(_), Some(_)) => {
@@ -99,8 +101,8 @@ impl<'a> Operation<'a> {
             }
             (path, url) => path.map(|path| (path, "/path")).or(url.map(|url| (url, "/url"))),
         };
-        let may_be_template = draft.has_references() || draft.is_refused();
-        let is_template = |target: &str| may_be_template && target.contains(['{', '}']);
+        let has_refs = present(others.refs).is_some_and(|refs| refs.get().len() > "{}".len());
+        let is_template = |target: &str| has_refs && target.contains(['{', '}']);
         if let Some((target, pointer)) = target {
             match string(target) {
                 Some(target) if is_template(&target) => {
@@ -188,28 +190,44 @@ const BASE64: engine::GeneralPurpose = engine::GeneralPurpose::new(
 );
 
 /// `group`: a name. `dependsOn`: ids. `refs`: an object of strings.
-fn set_links(draft: &mut Draft<'_>, links: Links<'_>) -> Result<(), Problem> {
+fn set_others(draft: &mut Draft<'_>, others: Others<'_>) -> Result<(), Problem> {
     // The group first, for its other members have to know of this one even if the rest is at fault.
-    if let Some(group) = present(links.group) {
-        let name = string(group).ok_or_else(|| Problem::bad_request("`group` must be a string").at("/group"))?;
+    if let Some(group) = present(others.group) {
+        let Some(name) = string(group) else {
+            draft.unknown_group();
+            return Err(Problem::bad_request("`group` must be a string").at("/group"));
+        };
         draft.group(&name);
     }
-    if let Some(depends_on) = present(links.depends_on) {
+    if let Some(depends_on) = present(others.depends_on) {
         let ids = strings(depends_on)
             .ok_or_else(|| Problem::bad_request("`dependsOn` must be an array of ids").at("/dependsOn"))?;
         for (nth, id) in ids.iter().enumerate() {
             draft.depends_on(id, format!("/dependsOn/{nth}"));
         }
     }
-    if let Some(refs) = present(links.refs) {
+    if let Some(refs) = present(others.refs) {
         let refs = members(refs).ok_or_else(|| Problem::bad_request("`refs` must be an object").at("/refs"))?;
         for (name, value) in refs {
             let value = string(value).ok_or_else(|| {
                 let detail = "a reference must be a string: `id#/pointer` or `id@header`";
                 Problem::bad_request(detail).at(step("/refs", &name))
             })?;
-            draft.reference(&name, &value);
+            set_reference(draft, &name, &value)?;
         }
+    }
+    Ok(())
+}
+
+/// `id#/pointer` or `id@header`. The first `#` or `@` splits, so an id that holds one can't be named.
+fn set_reference(draft: &mut Draft<'_>, name: &str, value: &str) -> Result<(), Problem> {
+    let (id, rest) = value.split_once(['#', '@']).ok_or_else(|| {
+        Problem::bad_request("a reference must be `id#/pointer` or `id@header`").at(step("/refs", name))
+    })?;
+    if value[id.len()..].starts_with('#') {
+        draft.body_reference(name, id, rest);
+    } else {
+        draft.header_reference(name, id, rest);
     }
     Ok(())
 }
@@ -263,7 +281,7 @@ fn set_headers(draft: &mut Draft<'_>, headers: &RawValue) -> Result<(), Problem>
 fn set_header(draft: &mut Draft<'_>, name: &str, value: &str) {
     let reference = value.strip_prefix('{').and_then(|value| value.strip_suffix('}'));
     match reference.filter(|reference| draft.has_reference(reference)) {
-        Some(reference) => draft.header_reference(name, reference),
+        Some(reference) => draft.header_from(name, reference),
         None => draft.header(name, value.as_bytes()),
     }
 }
@@ -320,6 +338,7 @@ impl<'de> Visitor<'de> for OperationVisitor {
                 None => !unknown.get_or_insert_with(HashSet::new).insert(name.clone()),
             };
             if twice {
+                operation.is_group_unknown |= name == "group";
                 let detail = format!("the member `{}` stands there twice", shown(&name));
                 operation.refuse(Problem::bad_request(detail).at(step("", &name)));
             }
