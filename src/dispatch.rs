@@ -24,6 +24,7 @@ use crate::{
     plan::{Plan, Step, Why},
     problem::{Problem, shown},
     running::{Ended, Place, Running, timed_out},
+    send::Budget,
     timer::{Timer, after},
     watch::Watch,
 };
@@ -41,6 +42,7 @@ pub(crate) struct Dispatch<'a, S, F> {
     config: Arc<Config>,
     head: &'a Parts,
     inheritance: Inheritance,
+    budget: Arc<Budget>,
     send: S,
     plan: Plan,
     slots: Vec<Slot>,
@@ -81,6 +83,7 @@ where
         batch: Batch,
         inheritance: Inheritance,
         batch_deadline: Instant,
+        budget: Arc<Budget>,
         send: S,
     ) -> Self {
         let Batch { slots, order, stop_on_failure, graph, uses } = batch;
@@ -93,6 +96,7 @@ where
             config,
             head,
             inheritance,
+            budget,
             send,
             slots,
             uses,
@@ -279,6 +283,10 @@ where
 
     /// Gives a slot its outcome, unless it has one.
     fn end(&mut self, index: usize, verdict: Verdict) {
+        // What a member of a group was answered with is told to nobody now.
+        if let State::Provisional(Ok(response), _) = &self.slots[index].state {
+            self.budget.give_back(response.body().len());
+        }
         let watch = self.slots[index].end(verdict);
         self.tell(index, watch);
     }

@@ -78,9 +78,11 @@ where
         Answer::begin(&formats, EncodeContext::new(Arc::clone(&config), formats.media_type, head.uri.path()));
     let inheritance = Inheritance::new(&head, &config.forwards);
     let (budget, spawned) = (Budget::new(Arc::clone(&config)), config.spawn);
-    let mut operations = Dispatch::new(config, &head, batch, inheritance, deadline, move |request, watch: &Watch| {
-        spawn::run(watch.over(send(inner.clone(), request, Arc::clone(&budget))), spawned)
-    });
+    let shared = Arc::clone(&budget);
+    let send = move |request, watch: &Watch| {
+        spawn::run(watch.over(send(inner.clone(), request, Arc::clone(&shared))), spawned)
+    };
+    let mut operations = Dispatch::new(config, &head, batch, inheritance, deadline, budget, send);
     while operations.next().await.is_some() {
         answer.write(operations.slots());
     }

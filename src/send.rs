@@ -37,6 +37,11 @@ impl Budget {
         let left = AtomicUsize::new(config.limits.response_bytes);
         Arc::new(Self { config, left })
     }
+
+    /// For a body that doesn't get into the answer after all.
+    pub(crate) fn give_back(&self, bytes: usize) {
+        self.left.fetch_add(bytes, Relaxed);
+    }
 }
 
 pin_project! {
@@ -66,7 +71,7 @@ pin_project! {
     {
         fn drop(this: Pin<&mut Self>) {
             if this.charged > 0 {
-                this.budget.left.fetch_add(this.charged, Relaxed);
+                this.budget.give_back(this.charged);
             }
         }
     }
