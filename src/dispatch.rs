@@ -23,7 +23,7 @@ use crate::{
     inherit::Inheritance,
     plan::{Plan, Step, Why},
     problem::{Problem, shown},
-    running::{Ended, Place, Running, timed_out},
+    running::{Ended, Place, Running},
     send::Budget,
     timer::{Timer, after},
     unwind::caught,
@@ -349,7 +349,7 @@ where
         self.overdue = Some(index + 1);
         match self.slots[index].state {
             State::Provisional(_) => self.break_off(index),
-            State::Running(_) => self.end(index, Err(Box::new(timed_out()))),
+            State::Running(_) => self.end(index, Err(Box::new(self.overran(index)))),
             _ => self.end(index, Err(Box::new(not_begun()))),
         }
         Some(index)

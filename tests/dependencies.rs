@@ -450,3 +450,27 @@ async fn dependencies_mean_the_same_in_every_way_of_running() {
     let answer = in_every_way(|| (BatchLayer::new().order(Order::Unordered), statuses()), &batch).await;
     assert_eq!(answer.statuses(), expected);
 }
+
+/// Lists that a batch of this size can't need: each entry would take many times its bytes.
+#[tokio::test]
+async fn relations_are_bounded() {
+    let json = service_fn(async |_: SubRequest| {
+        Ok::<_, Infallible>(([("content-type", "application/json")], "1").into_response())
+    });
+    let service = || BatchLayer::new().max_operations(3).layer(json);
+    let references = |count: usize| -> serde_json::Map<String, Value> {
+        (0..count).map(|index| (format!("x{index}"), json!("a#"))).collect()
+    };
+    for (relation, status) in [
+        (json!({"dependsOn": ["a", "a", "a"]}), 200),
+        (json!({"dependsOn": vec!["a"; 7]}), 400),
+        (json!({"refs": references(3)}), 200),
+        (json!({"refs": references(4)}), 400),
+        (json!({"refs": {"x": format!("a#{}", "/0".repeat(65))}}), 400),
+    ] {
+        let mut operation = relation;
+        operation["path"] = json!("/");
+        let answer = post(service(), Value::from(vec![json!({"id": "a", "path": "/"}), operation.clone()])).await;
+        assert_eq!(answer.statuses(), [200, status], "{operation}");
+    }
+}

@@ -8,10 +8,13 @@ use crate::{
     batch::{State, Verdict},
     groups::{Stage, Staged, in_doubt, rolled_back},
     problem::Problem,
-    running::Running,
+    running::{Running, timed_out},
     timer::after,
     watch::Watch,
 };
+
+/// What there is to add to a member's own problem.
+const ROLLED_BACK: &str = "its group was rolled back";
 
 impl<S, F> Dispatch<'_, S, F>
 where
@@ -70,6 +73,14 @@ where
         }
     }
 
+    /// Says of an operation that was still at work what became of it.
+    pub(super) fn overran(&self, index: usize) -> Problem {
+        match self.groups.as_ref().and_then(|groups| groups.find(index)) {
+            Some(_) => timed_out().and(ROLLED_BACK),
+            None => timed_out(),
+        }
+    }
+
     /// The outcome of a member of a group that failed: its own if that is why.
     fn roll_back(&mut self, index: usize) {
         match &self.slots[index].state {
@@ -88,7 +99,7 @@ where
 
     fn confirm(&mut self, index: usize) {
         if let Some(verdict) = self.slots[index].release() {
-            let verdict = verdict.map_err(|problem| Box::new(problem.and("its group was rolled back")));
+            let verdict = verdict.map_err(|problem| Box::new(problem.and(ROLLED_BACK)));
             self.end(index, verdict);
         }
     }
