@@ -19,7 +19,7 @@ use crate::{
     config::Config,
     context::BatchContext,
     extract::extract,
-    groups::{Groups, Stage},
+    groups::{Groups, Open, Stage},
     inherit::Inheritance,
     plan::{Plan, Step, Why},
     problem::{Problem, shown},
@@ -90,7 +90,7 @@ where
         let Batch { slots, order, stop_on_failure, graph, uses } = batch;
         let kinds = slots.iter().map(Slot::kind).collect();
         Self {
-            groups: graph.as_ref().and_then(Groups::of).map(Box::new),
+            groups: graph.as_ref().filter(|graph| !graph.groups.is_empty()).map(|_| Box::default()),
             plan: Plan::new(order, config.limits.concurrency, stop_on_failure, kinds, graph),
             values_left: config.limits.request_bytes,
             references_left: config.limits.request_bytes,
@@ -205,12 +205,14 @@ where
         };
         let context = BatchContext::new(index, label.id.clone(), Some(total));
         let mut request = self.inheritance.request(label, message, context);
-        if let Some(groups) = &self.groups {
-            if let Err(problem) = groups.attach(index, &mut request) {
+        let group = self.plan.group_of(index).and_then(|group| self.groups.as_ref()?.open(group.start));
+        if let Some(group) = group {
+            if let Err(problem) = group.attach(&mut request) {
                 *state = State::Running(watch);
                 return Poll::Ready(Err(problem));
             }
         }
+        let of_group = group.map(Open::deadline);
         let sub_request = (self.send)(request, &watch);
         *state = State::Running(watch);
         self.place.set(sub_request);
@@ -219,19 +221,16 @@ where
             self.place.clear();
         } else {
             let place = mem::replace(&mut self.place, Place::empty());
-            let mut deadline = self.deadline();
-            if let Some(of_group) = self.groups.as_ref().and_then(|groups| groups.deadline(index)) {
-                deadline = deadline.min(of_group);
-                self.next_deadline = self.next_deadline.min(deadline);
-            }
+            let deadline = self.deadline(of_group);
             self.running.push(Running::operation(index, deadline, place));
         }
         first
     }
 
-    /// Of what begins now.
-    fn deadline(&mut self) -> Instant {
-        let deadline = after(self.config.limits.operation_timeout);
+    /// Of what begins now, and may have to end before it has had its own time.
+    fn deadline(&mut self, latest: Option<Instant>) -> Instant {
+        let own = after(self.config.limits.operation_timeout);
+        let deadline = latest.map_or(own, |latest| latest.min(own));
         self.next_deadline = self.next_deadline.min(deadline);
         deadline
     }
@@ -256,7 +255,7 @@ where
             self.hand_over(index, &verdict);
         }
         self.plan.complete(index, status(&verdict));
-        if self.groups.as_ref().is_some_and(|groups| groups.find(index).is_some()) {
+        if self.plan.group_of(index).is_some() {
             self.slots[index].hold(verdict);
             return None;
         }

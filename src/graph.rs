@@ -88,7 +88,7 @@ impl Graph {
 }
 
 /// That of the groups, which stand in request order, to which this operation belongs.
-pub(crate) fn find_group(groups: &[Range<usize>], index: usize) -> Option<Range<usize>> {
+fn find_group(groups: &[Range<usize>], index: usize) -> Option<Range<usize>> {
     let after = groups.partition_point(|group| group.start <= index);
     groups[..after].last().filter(|group| group.contains(&index)).cloned()
 }

@@ -3,7 +3,6 @@
 use std::{
     collections::{HashMap, HashSet, VecDeque},
     mem,
-    ops::Range,
     pin::Pin,
 };
 
@@ -13,7 +12,6 @@ use tower::BoxError;
 
 use crate::{
     config::Config,
-    graph::{Graph, find_group},
     problem::Problem,
     transaction::{Transaction, TransactionFuture},
     unwind::caught,
@@ -23,7 +21,6 @@ use crate::{
 /// A group goes by its first member.
 #[derive(Default)]
 pub(crate) struct Groups {
-    members: Vec<Range<usize>>,
     open: HashMap<usize, Open>,
     committing: HashSet<usize>,
     /// Members that got their outcomes with their group, and have not been told yet.
@@ -31,9 +28,29 @@ pub(crate) struct Groups {
 }
 
 /// A transaction that has begun.
-struct Open {
+pub(crate) struct Open {
     transaction: Box<dyn Transaction>,
     deadline: Instant,
+}
+
+impl Open {
+    /// When the members have had their time.
+    pub(crate) fn deadline(&self) -> Instant {
+        self.deadline
+    }
+
+    /// Gives a member the handle to its transaction.
+    pub(crate) fn attach<B>(&self, request: &mut Request<B>) -> Result<(), Box<Problem>> {
+        let extensions = request.extensions_mut();
+        if caught(|| self.transaction.attach(extensions)).is_some() {
+            return Ok(());
+        }
+        watch::cause("the coordinator panicked", &"at a member of a group");
+        // A handle may panic too, on its way down.
+        caught(|| drop(mem::take(extensions)));
+        let detail = "the operation could not be given the transaction of its group; it was not carried out";
+        Err(Box::new(Problem::new(StatusCode::INTERNAL_SERVER_ERROR, detail)))
+    }
 }
 
 /// What is done with a group.
@@ -55,20 +72,8 @@ pub(crate) enum Staged {
 pub(crate) type Staging = Pin<Box<dyn Future<Output = Staged> + Send>>;
 
 impl Groups {
-    /// Those of a graph, if there are any.
-    pub(crate) fn of(graph: &Graph) -> Option<Self> {
-        let mut groups = Self::default();
-        groups.members.clone_from(&graph.groups);
-        (!groups.members.is_empty()).then_some(groups)
-    }
-
-    /// The members of the group that this operation belongs to.
-    pub(crate) fn find(&self, index: usize) -> Option<Range<usize>> {
-        find_group(&self.members, index)
-    }
-
-    pub(crate) fn is_committing(&self, index: usize) -> bool {
-        self.find(index).is_some_and(|group| self.committing.contains(&group.start))
+    pub(crate) fn is_committing(&self, group: usize) -> bool {
+        self.committing.contains(&group)
     }
 
     /// Starts what is to be done; `None` where that panics.
@@ -111,27 +116,12 @@ impl Groups {
         })
     }
 
-    pub(crate) fn open(&mut self, group: usize, transaction: Box<dyn Transaction>, deadline: Instant) {
+    pub(crate) fn begun(&mut self, group: usize, transaction: Box<dyn Transaction>, deadline: Instant) {
         self.open.insert(group, Open { transaction, deadline });
     }
 
-    /// When the time of the group is over that this operation belongs to.
-    pub(crate) fn deadline(&self, index: usize) -> Option<Instant> {
-        Some(self.open.get(&self.find(index)?.start)?.deadline)
-    }
-
-    /// Gives a member the handle to its transaction.
-    pub(crate) fn attach<B>(&self, index: usize, request: &mut Request<B>) -> Result<(), Box<Problem>> {
-        let Some(open) = self.find(index).and_then(|group| self.open.get(&group.start)) else { return Ok(()) };
-        let extensions = request.extensions_mut();
-        if caught(|| open.transaction.attach(extensions)).is_some() {
-            return Ok(());
-        }
-        watch::cause("the coordinator panicked", &"at a member of a group");
-        // A handle may panic too, on its way down.
-        caught(|| drop(mem::take(extensions)));
-        let detail = "the operation could not be given the transaction of its group; it was not carried out";
-        Err(Box::new(Problem::new(StatusCode::INTERNAL_SERVER_ERROR, detail)))
+    pub(crate) fn open(&self, group: usize) -> Option<&Open> {
+        self.open.get(&group)
     }
 
     /// Drops all transactions, which rolls them back.

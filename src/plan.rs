@@ -1,6 +1,6 @@
 //! When each operation may run. No async, no I/O: a question and an answer.
 
-use std::collections::VecDeque;
+use std::{collections::VecDeque, ops::Range};
 
 use http::{Method, StatusCode};
 
@@ -149,6 +149,11 @@ impl Plan {
         }
     }
 
+    /// The members of the group that this operation belongs to.
+    pub(crate) fn group_of(&self, index: usize) -> Option<Range<usize>> {
+        self.waiting.as_ref()?.graph.group_of(index)
+    }
+
     /// Says that a running operation has ended.
     #[inline]
     pub(crate) fn complete(&mut self, index: usize, status: StatusCode) {
@@ -232,8 +237,7 @@ impl Plan {
     fn start(&mut self, node: usize) -> Step {
         self.running += 1;
         self.fenced = self.is_fence(node);
-        let is_group = self.waiting.as_ref().is_some_and(|waiting| waiting.graph.group_of(node).is_some());
-        if is_group { Step::Begin(node) } else { Step::Run(node) }
+        if self.group_of(node).is_some() { Step::Begin(node) } else { Step::Run(node) }
     }
 
     /// Whether the order has nothing against it.
@@ -255,8 +259,7 @@ impl Plan {
 
     /// How many operations a node is.
     fn len(&self, node: usize) -> usize {
-        let group = self.waiting.as_ref().and_then(|waiting| waiting.graph.group_of(node));
-        group.map_or(1, |group| group.len())
+        self.group_of(node).map_or(1, |group| group.len())
     }
 }
 

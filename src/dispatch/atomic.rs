@@ -26,7 +26,7 @@ where
         let Some(groups) = &mut self.groups else { return };
         match groups.stage(stage, group, &self.config, self.head) {
             Some(staging) => {
-                let deadline = self.deadline();
+                let deadline = self.deadline(None);
                 self.running.push(Running::group(group, deadline, stage, staging));
             }
             None => self.staged(group, stage.panicked()),
@@ -36,10 +36,10 @@ where
     /// Goes on with a group, or gives its members their outcomes.
     pub(super) fn staged(&mut self, group: usize, staged: Staged) {
         let Some(groups) = &mut self.groups else { return };
-        let members = groups.find(group).unwrap_or_default();
+        let members = self.plan.group_of(group).unwrap_or_default();
         match staged {
             Staged::Begun(Ok(transaction)) => {
-                groups.open(group, transaction, after(self.config.limits.group_timeout));
+                groups.begun(group, transaction, after(self.config.limits.group_timeout));
                 return self.plan.begun(group, true);
             }
             Staged::Begun(Err(problem)) => {
@@ -66,7 +66,8 @@ where
 
     /// Ends a member whose group has not come to its end in time.
     pub(super) fn break_off(&mut self, index: usize) {
-        if self.groups.as_ref().is_some_and(|groups| groups.is_committing(index)) {
+        let group = self.plan.group_of(index).unwrap_or_default().start;
+        if self.groups.as_ref().is_some_and(|groups| groups.is_committing(group)) {
             self.revoke(index, Box::new(in_doubt()));
         } else {
             self.roll_back(index);
@@ -75,7 +76,7 @@ where
 
     /// Says of an operation that was still at work what became of it.
     pub(super) fn overran(&self, index: usize) -> Problem {
-        match self.groups.as_ref().and_then(|groups| groups.find(index)) {
+        match self.plan.group_of(index) {
             Some(_) => timed_out().and(ROLLED_BACK),
             None => timed_out(),
         }
