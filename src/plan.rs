@@ -150,6 +150,7 @@ impl Plan {
     }
 
     /// The members of the group that this operation belongs to.
+    #[inline]
     pub(crate) fn group_of(&self, index: usize) -> Option<Range<usize>> {
         self.waiting.as_ref()?.graph.group_of(index)
     }
