@@ -17,7 +17,7 @@ use crate::{
     needs::{Needs, Value},
     problem::{Problem, shown, step},
     reference::{Reference, Source, is_location},
-    target,
+    target, template,
 };
 
 /// No registered method has half as many bytes.
@@ -372,9 +372,11 @@ impl Draft<'_> {
                 self.links().needs.target = Some(template);
             }
             Err(why) => {
-                // Most often it is wrong in a way that has a better name.
-                self.target(template.replace(['{', '}'], "x").into(), pointer);
-                self.label.target = None;
+                // What is no template is most often wrong in a way that has a better name.
+                if !template::is_template(template) {
+                    self.target(template.replace(['{', '}'], "x").into(), pointer);
+                    self.label.target = None;
+                }
                 self.refuse(Problem::bad_request(why).at(pointer));
             }
         }

@@ -47,7 +47,9 @@ pub(crate) struct Known {
 
 impl Template {
     pub(crate) fn parse(text: &str, find: impl Fn(&str) -> Option<Known>) -> Result<Self, String> {
-        UriTemplateStr::new(text).map_err(|_| "the target is not a URI template (RFC 6570)".to_owned())?;
+        if !is_template(text) {
+            return Err("the target is not a URI template (RFC 6570)".to_owned());
+        }
         let query = text.find('?').unwrap_or(text.len());
         let mut variables = Vec::new();
         // A brace has no other meaning in a template, and each one is closed.
@@ -142,6 +144,10 @@ impl Write for Bounded {
         self.text.push_str(more);
         Ok(())
     }
+}
+
+pub(crate) fn is_template(text: &str) -> bool {
+    UriTemplateStr::new(text).is_ok()
 }
 
 struct Values<'a>(&'a HashMap<&'a str, Cow<'a, str>>);

@@ -1,6 +1,8 @@
 //! What has gone wrong in batch endpoints elsewhere, one test for each, named after it.
 #![allow(clippy::unwrap_used)]
 
+#[path = "security/references.rs"]
+mod references;
 mod support;
 
 use std::{
