@@ -163,17 +163,17 @@ impl Plan {
         }
     }
 
-    /// Says whether the transaction of a group has begun.
-    pub(crate) fn begun(&mut self, group: usize, success: bool) {
-        match &mut self.waiting {
-            Some(waiting) if success => waiting.due.push_back(Step::Run(group)),
-            _ => self.end(group, false, true),
+    /// Says that the transaction of a group has begun.
+    pub(crate) fn begun(&mut self, group: usize) {
+        if let Some(waiting) = &mut self.waiting {
+            waiting.due.push_back(Step::Run(group));
         }
     }
 
-    /// Says that a group has come to its end.
-    pub(crate) fn decided(&mut self, group: usize, committed: bool) {
-        self.end(group, committed, !committed);
+    /// Says that a group has come to its end, perhaps before its beginning, and whether one of its members has a status that is a failure: one that was
+    /// rolled back need not, where its only member was redirected.
+    pub(crate) fn decided(&mut self, group: usize, committed: bool, failure: bool) {
+        self.end(group, committed, failure);
     }
 
     #[inline]

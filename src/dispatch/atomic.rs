@@ -37,28 +37,27 @@ where
     pub(super) fn staged(&mut self, group: usize, staged: Staged) {
         let Some(groups) = &mut self.groups else { return };
         let members = self.plan.group_of(group).unwrap_or_default();
-        match staged {
+        let committed = match staged {
             Staged::Begun(Ok(transaction)) => {
                 groups.begun(group, transaction, after(self.config.limits.group_timeout));
-                return self.plan.begun(group, true);
+                return self.plan.begun(group);
             }
-            Staged::Begun(Err(problem)) => {
-                members.clone().for_each(|index| self.end(index, Err(problem.clone())));
-                self.plan.begun(group, false);
+            Staged::Begun(Err(problem)) | Staged::Committed(Err(problem)) => {
+                members.clone().for_each(|index| self.revoke(index, problem.clone()));
+                false
             }
             Staged::Committed(Ok(())) => {
                 members.clone().for_each(|index| self.confirm(index));
-                self.plan.decided(group, true);
-            }
-            Staged::Committed(Err(problem)) => {
-                members.clone().for_each(|index| self.revoke(index, problem.clone()));
-                self.plan.decided(group, false);
+                true
             }
             Staged::RolledBack => {
                 members.clone().for_each(|index| self.roll_back(index));
-                self.plan.decided(group, false);
+                false
             }
-        }
+        };
+        let mut outcomes = members.clone().filter_map(|index| self.slots[index].outcome(index));
+        let failure = outcomes.any(|outcome| !outcome.is_success());
+        self.plan.decided(group, committed, failure);
         if let Some(groups) = &mut self.groups {
             groups.ended.extend(members);
         }

@@ -249,8 +249,10 @@ proptest! {
                             plan.complete(index, status);
                         }
                         Step::Begin(group) => {
-                            plan.begun(group, status.is_success());
-                            if !status.is_success() {
+                            if status.is_success() {
+                                plan.begun(group);
+                            } else {
+                                plan.decided(group, false, true);
                                 open_groups -= 1;
                                 fates[case.group_of(group)].fill(Fate::Ended(false));
                                 failure = true;
@@ -261,7 +263,7 @@ proptest! {
                             open_groups -= 1;
                             fates[case.group_of(group)].fill(Fate::Ended(committed));
                             failure |= !committed;
-                            plan.decided(group, committed);
+                            plan.decided(group, committed, !committed);
                         }
                         _ => unreachable!(),
                     }
@@ -348,13 +350,13 @@ fn a_group_is_one_after_the_other_and_waits_as_a_whole() {
     assert_eq!([plan.next(), plan.next()], [Step::Run(0), Step::Wait]);
     plan.complete(0, StatusCode::OK);
     assert_eq!([plan.next(), plan.next()], [Step::Begin(1), Step::Wait]);
-    plan.begun(1, true);
+    plan.begun(1);
     assert_eq!([plan.next(), plan.next()], [Step::Run(1), Step::Wait]);
     plan.complete(1, StatusCode::OK);
     assert_eq!([plan.next(), plan.next()], [Step::Run(2), Step::Wait]);
     plan.complete(2, StatusCode::OK);
     assert_eq!([plan.next(), plan.next()], [Step::Commit(1), Step::Wait]);
-    plan.decided(1, false);
+    plan.decided(1, false, true);
     assert_eq!(plan.next(), Step::Skip(3, Why::Dependency(2)));
     assert_eq!([plan.next(), plan.next()], [Step::Skip(4, Why::Dependency(1)), Step::Done]);
 }
