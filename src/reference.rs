@@ -34,7 +34,11 @@ impl Source {
     pub(crate) fn parse(text: &str) -> Result<(&str, Self), &'static str> {
         let (id, rest) = text.split_once(['#', '@']).ok_or("a reference must be `id#/pointer` or `id@header`")?;
         let source = if text[id.len()..].starts_with('#') {
-            Self::Body(steps(rest).ok_or("what stands behind `#` must be a JSON Pointer (RFC 6901)")?)
+            let steps = steps(rest).ok_or("what stands behind `#` must be a JSON Pointer (RFC 6901)")?;
+            if steps.len() > MOST_STEPS {
+                return Err("a JSON Pointer may have 64 steps at most");
+            }
+            Self::Body(steps)
         } else {
             Self::Header(rest.parse().map_err(|_| "what stands behind `@` must be the name of a header")?)
         };
@@ -51,10 +55,13 @@ pub(crate) fn is_location(name: &HeaderName) -> bool {
     *name == header::LOCATION || *name == header::CONTENT_LOCATION
 }
 
-/// RFC 6901 §3 and §4.
+/// No body from which values are taken is nested deeper.
+const MOST_STEPS: usize = 64;
+
+/// RFC 6901 §3 and §4; no more steps than are needed to see that there are too many.
 fn steps(pointer: &str) -> Option<Vec<Box<str>>> {
     match pointer.strip_prefix('/') {
-        Some(steps) => steps.split('/').map(unescape).collect(),
+        Some(steps) => steps.split('/').take(MOST_STEPS + 1).map(unescape).collect(),
         None => pointer.is_empty().then(Vec::new),
     }
 }
