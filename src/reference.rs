@@ -32,7 +32,7 @@ pub(crate) enum Source {
 impl Source {
     /// In the body, at this pointer. Nothing is nested deeper than `depth`.
     pub(crate) fn body(pointer: &str, depth: usize) -> Result<Self, String> {
-        let steps = steps(pointer).ok_or(
+        let steps = steps(pointer, depth + 1).ok_or(
             "what stands behind the first `#` must be a JSON Pointer (RFC 6901); an id that has a `#` or a `@` can't be \
              referred to",
         )?;
@@ -57,10 +57,10 @@ pub(crate) fn is_location(name: &HeaderName) -> bool {
     *name == header::LOCATION || *name == header::CONTENT_LOCATION
 }
 
-/// RFC 6901 §3 and §4.
-fn steps(pointer: &str) -> Option<Vec<Box<str>>> {
+/// RFC 6901 §3 and §4; no more of them than are needed to see that there are too many.
+fn steps(pointer: &str, most: usize) -> Option<Vec<Box<str>>> {
     match pointer.strip_prefix('/') {
-        Some(steps) => steps.split('/').map(unescape).collect(),
+        Some(steps) => steps.split('/').take(most).map(unescape).collect(),
         None => pointer.is_empty().then(Vec::new),
     }
 }

@@ -299,6 +299,7 @@ async fn what_is_no_reference_is_refused() {
         (json!({"a": "s#id"}), "JSON Pointer", "/1/refs/a"),
         (json!({"a": "s#/~2"}), "JSON Pointer", "/1/refs/a"),
         (json!({"a": "s#/x~"}), "JSON Pointer", "/1/refs/a"),
+        (json!({"a": format!("s#{}", "/x".repeat(65))}), "64 steps", "/1/refs/a"),
         (json!({"a": "s@"}), "header", "/1/refs/a"),
         (json!({"a": "s@a b"}), "header", "/1/refs/a"),
         (json!({"a": "s@etag\r\n"}), "header", "/1/refs/a"),

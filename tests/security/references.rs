@@ -328,6 +328,7 @@ fn short_names_stand_for_long_values() {
         format!(r#"{{"path":"/?{}","refs":{{"x":"s#"}}}}"#, "{x}".repeat(2700)),
         format!(r#"{{"path":"/?{names}","refs":{{{}}}}}"#, refs.join(",")),
         format!(r#"{{"path":"/?{names}","refs":{{{}}}}}"#, refs.join(",").replace(&"a/".repeat(20), "")),
+        format!(r#"{{"path":"/","refs":{{"x":"s#{}"}}}}"#, "/a".repeat(900_000)),
     ] {
         let inner = service::<RequestBody<Plain>>(|_| json_response(StatusCode::OK, &json!("\"".repeat(500_000))));
         let (peak, results) = peak(BatchLayer::new().layer(inner), format!(r#"[{{"id":"s","path":"/s"}},{user}]"#));

@@ -1,44 +1,97 @@
 //! What must hold of any bytes that are sent as a JSON batch. It is fuzzed, and tested over the seeds.
 
-use std::{collections::HashMap, convert::Infallible};
+use std::{
+    collections::HashMap,
+    convert::Infallible,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering::Relaxed},
+    },
+};
 
 use bytes::Bytes;
-use http::{Method, Request, Response, StatusCode, header};
+use http::{Extensions, HeaderValue, Method, Request, Response, StatusCode, header, request::Parts};
 use http_body_util::{BodyExt, Full};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use tower::{Layer, ServiceExt, service_fn};
-use tower_multistatus::{BatchLayer, RequestBody};
+use tower_multistatus::{BatchLayer, Coordinator, Order, RequestBody, Transaction, TransactionFuture};
 
 type Plain = Full<Bytes>;
 type Members<'a> = HashMap<String, &'a RawValue>;
 
-/// Sends `document` as a batch, and checks the answer: N results for N operations, or a refusal of the whole.
-pub(crate) fn check(document: &[u8]) -> StatusCode {
-    let (status, answer) = post(document);
-    let members: Members<'_> = read(&answer);
-    if status == StatusCode::MULTI_STATUS {
-        let results: Vec<Members<'_>> = read(members["results"].get().as_bytes());
-        let summary: HashMap<String, usize> = read(members["summary"].get().as_bytes());
-        let failed = results.iter().enumerate().filter(|(index, result)| is_failure(*index, result)).count();
-        assert_eq!(results.len(), operations(document));
-        assert_eq!(
-            [summary["total"], summary["succeeded"], summary["failed"]],
-            [results.len(), results.len() - failed, failed]
-        );
-    } else {
-        assert!(status == StatusCode::BAD_REQUEST || status == StatusCode::PAYLOAD_TOO_LARGE, "{status}");
-        assert_eq!(members["status"].get(), status.as_str());
-    }
-    status
+/// Sends `document` as a batch, to a server as it is by default and to one that lets clients do more, and checks the
+/// answers: N results for N operations, or a refusal of the whole. Gives back the status by default, and how many
+/// operations have failed.
+pub(crate) fn check(document: &[u8]) -> (StatusCode, usize) {
+    let transactions = Counted::default();
+    let lenient = BatchLayer::new().order(Order::Unordered).allow_atomic().allow_on_failure();
+    check_with(lenient.with_coordinator(transactions.clone()), document);
+    // Each one that has begun has come to its end, and no member was left alone with it.
+    assert_eq!(transactions.begun.load(Relaxed), transactions.ended.load(Relaxed));
+    check_with(BatchLayer::new(), document)
 }
 
-/// The service below never fails, so whatever fails was refused; and a panic there would be a 500.
+fn check_with(layer: BatchLayer, document: &[u8]) -> (StatusCode, usize) {
+    let (status, answer) = post(layer, document);
+    let members: Members<'_> = read(&answer);
+    if status != StatusCode::MULTI_STATUS {
+        assert!(status == StatusCode::BAD_REQUEST || status == StatusCode::PAYLOAD_TOO_LARGE, "{status}");
+        assert_eq!(members["status"].get(), status.as_str());
+        return (status, 0);
+    }
+    let results: Vec<Members<'_>> = read(members["results"].get().as_bytes());
+    let summary: HashMap<String, usize> = read(members["summary"].get().as_bytes());
+    let failed = results.iter().enumerate().filter(|(index, result)| is_failure(*index, result)).count();
+    assert_eq!(results.len(), operations(document));
+    assert_eq!(
+        [summary["total"], summary["succeeded"], summary["failed"]],
+        [results.len(), results.len() - failed, failed]
+    );
+    (status, failed)
+}
+
+/// Counts transactions.
+#[derive(Clone, Default)]
+struct Counted {
+    begun: Arc<AtomicUsize>,
+    ended: Arc<AtomicUsize>,
+}
+
+/// What each member of a group finds, and nobody else.
+#[derive(Clone)]
+struct Handle;
+
+impl Coordinator for Counted {
+    fn begin(&self, _: &Parts) -> TransactionFuture<Box<dyn Transaction>> {
+        self.begun.fetch_add(1, Relaxed);
+        let transaction = Box::new(self.clone());
+        Box::pin(async { Ok(transaction as Box<dyn Transaction>) })
+    }
+}
+
+impl Transaction for Counted {
+    fn attach(&self, extensions: &mut Extensions) {
+        assert!(extensions.insert(Handle).is_none(), "a member has one transaction");
+    }
+
+    fn commit(self: Box<Self>) -> TransactionFuture<()> {
+        self.ended.fetch_add(1, Relaxed);
+        Box::pin(async { Ok(()) })
+    }
+
+    fn rollback(self: Box<Self>) -> TransactionFuture<()> {
+        self.commit()
+    }
+}
+
+/// The service below never fails, so whatever fails was refused, or depends on what was; and a panic there would be a
+/// 500.
 fn is_failure(index: usize, result: &Members<'_>) -> bool {
     assert_eq!(result["index"].get(), index.to_string());
     match result["status"].get() {
         "200" => false,
-        "400" | "501" => {
+        "400" | "424" | "501" => {
             let problem: Members<'_> = read(result["error"].get().as_bytes());
             assert_eq!(problem["status"].get(), result["status"].get());
             true
@@ -60,11 +113,11 @@ fn read<'a, T: Deserialize<'a>>(json: &'a [u8]) -> T {
     serde_json::from_slice(json).expect("it is JSON of this shape")
 }
 
-fn post(document: &[u8]) -> (StatusCode, Bytes) {
+fn post(layer: BatchLayer, document: &[u8]) -> (StatusCode, Bytes) {
     let request = Request::post("/batch").header(header::CONTENT_TYPE, "application/json");
     let request = request.body(Full::new(Bytes::copy_from_slice(document))).expect("all of its parts are valid");
     let answer = async {
-        let (head, body) = BatchLayer::new().layer(service_fn(echo)).oneshot(request).await?.into_parts();
+        let (head, body) = layer.layer(service_fn(echo)).oneshot(request).await?.into_parts();
         Ok::<_, Infallible>((head.status, body.collect().await))
     };
     let runtime = tokio::runtime::Builder::new_current_thread().build().expect("it needs no threads and no I/O");
@@ -72,7 +125,7 @@ fn post(document: &[u8]) -> (StatusCode, Bytes) {
     (status, body.expect("the answer is whole").to_bytes())
 }
 
-/// Answers with the body that it gets, whatever that says that it is.
+/// Answers with the body that it gets, whatever that says that it is, and with the target for a location.
 async fn echo(request: Request<RequestBody<Plain>>) -> Result<Response<Plain>, Infallible> {
     let (head, body) = request.into_parts();
     let body = body.collect().await.expect("it is whole already").to_bytes();
@@ -85,6 +138,8 @@ async fn echo(request: Request<RequestBody<Plain>>) -> Result<Response<Plain>, I
         head.headers.get(header::CONTENT_LENGTH).map_or("0", |length| length.to_str().expect("it is a number"));
     assert_eq!(length, body.len().to_string());
     let mut response = Response::new(Full::new(body));
+    let location = HeaderValue::from_str(&target).expect("it is ASCII");
+    response.headers_mut().insert(header::LOCATION, location);
     if let Some(content_type) = head.headers.get(header::CONTENT_TYPE) {
         response.headers_mut().insert(header::CONTENT_TYPE, content_type.clone());
     }
