@@ -1,10 +1,12 @@
+use std::mem;
+
 use bytes::Bytes;
 use http::{HeaderValue, Response, StatusCode, header};
 
 use crate::{
     batch::{Slot, State},
     cookies::Cookies,
-    format::{EncodeContext, Encoder},
+    format::{EncodeContext, Encoder, ResultOrder},
     negotiate::Formats,
 };
 
@@ -12,46 +14,98 @@ use crate::{
 /// this task want their turn.
 const OUTCOMES_AT_A_TIME: usize = 64;
 
-/// One answer in the making, in request order.
+/// One answer in the making.
 ///
-/// Each outcome is written, and what it held is freed, as soon as all before it are written: only what has overtaken
-/// others waits in memory.
+/// In request order each outcome is written, and what it held is freed, as soon as all before it are written: only what
+/// has overtaken others waits in memory.
 pub(crate) struct Answer {
     encoder: Box<dyn Encoder>,
+    order: ResultOrder,
     status: StatusCode,
     cookies: Cookies,
     body: Vec<u8>,
     written: usize,
+    /// Bytes of the bodies that were written, and are no longer in memory.
+    freed: usize,
 }
 
 impl Answer {
     pub(crate) fn begin(formats: &Formats<'_>, cx: EncodeContext) -> Self {
         let (mut encoder, mut body) = (formats.encoder.begin(cx), Vec::with_capacity(1024));
         encoder.start(&mut body);
-        Self { encoder, status: formats.encoder.status(), cookies: Cookies::default(), body, written: 0 }
+        Self {
+            encoder,
+            order: formats.encoder.order(),
+            status: formats.encoder.status(),
+            cookies: Cookies::default(),
+            body,
+            written: 0,
+            freed: 0,
+        }
     }
 
-    /// Writes what can be written by now, or a part of it. Whether there may be more.
+    /// Writes what can be written by now, in request order, or a part of it. Whether there may be more.
     pub(crate) fn write(&mut self, slots: &mut [Slot]) -> bool {
         for _ in 0..OUTCOMES_AT_A_TIME {
             let Some(slot) = slots.get_mut(self.written).filter(|slot| slot.is_done()) else { return false };
-            for cookie in slot.take_cookies() {
-                self.cookies.set(cookie);
-            }
-            if let Some(outcome) = slot.outcome(self.written) {
-                self.encoder.outcome(outcome, &mut self.body);
-            }
-            slot.state = State::Written;
-            self.written += 1;
+            self.write_one(self.written, slot);
         }
         true
     }
 
-    pub(crate) fn finish(mut self) -> Response<Bytes> {
+    /// Writes one outcome, and frees what it held.
+    pub(crate) fn write_one(&mut self, index: usize, slot: &mut Slot) {
+        for cookie in slot.take_cookies() {
+            self.cookies.set(cookie);
+        }
+        if let Some(outcome) = slot.outcome(index) {
+            self.freed += outcome.response().map_or(0, |response| response.body().len());
+            self.encoder.outcome(outcome, &mut self.body);
+        }
+        slot.state = State::Written;
+        self.written += 1;
+    }
+
+    /// The order of results, where they are sent as they come.
+    pub(crate) fn order(&self) -> ResultOrder {
+        self.order
+    }
+
+    /// What may stand between results without a meaning.
+    pub(crate) fn keep_alive(&self) -> &'static [u8] {
+        self.encoder.keep_alive()
+    }
+
+    /// What has been written so far, and not been taken yet.
+    pub(crate) fn take(&mut self) -> Bytes {
+        mem::take(&mut self.body).into()
+    }
+
+    /// How many bytes of bodies have been freed by writing since this was asked the last time.
+    pub(crate) fn take_freed(&mut self) -> usize {
+        mem::take(&mut self.freed)
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.body.len()
+    }
+
+    /// Writes what stands behind the last outcome.
+    pub(crate) fn end(&mut self) {
         self.encoder.finish(&mut self.body);
-        let mut response = Response::new(self.body.into());
+    }
+
+    pub(crate) fn finish(mut self) -> Response<Bytes> {
+        self.end();
+        let mut response = self.head().map(|()| self.body.into());
+        response.headers_mut().extend(self.cookies.into_headers());
+        response
+    }
+
+    /// The answer without its body, and without cookies.
+    pub(crate) fn head(&self) -> Response<()> {
+        let mut response = Response::new(());
         *response.status_mut() = self.status;
-        *response.headers_mut() = self.cookies.into_headers();
         response.headers_mut().insert(header::CONTENT_TYPE, self.encoder.content_type());
         response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
         response

@@ -38,7 +38,7 @@ use tower::{
     util::{MapRequest, MapResponse},
 };
 
-use crate::{BatchContext, BatchLayer, RequestBody, ResponseBody};
+use crate::{BatchContext, BatchLayer, RequestBody, ResponseBody, body::Ours};
 
 /// Adds [`batch`](RouterExt::batch) to axum's `Router`.
 pub trait RouterExt: sealed::Sealed {
@@ -61,20 +61,25 @@ impl RouterExt for Router {
     }
 }
 
+// An untouched body is axum's own; ours becomes one without a second box.
+
 fn unwrap_request(request: Request<RequestBody<Body>>) -> Request {
-    request.map(|body| unwrap(body.into_inner()))
+    request.map(|body| match body.into_inner() {
+        Either::Left(untouched) => untouched,
+        Either::Right(bytes) => from_bytes(bytes),
+    })
 }
 
 fn unwrap_response(response: Response<ResponseBody<Body>>) -> Response {
-    response.map(|body| unwrap(body.into_inner()))
+    response.map(|body| match body.into_inner() {
+        Either::Left(untouched) => untouched,
+        Either::Right(Ours::Whole(bytes)) => from_bytes(bytes),
+        Either::Right(streamed) => Body::new(streamed),
+    })
 }
 
-/// An untouched body is axum's own; ours becomes one without a second box.
-fn unwrap(body: Either<Body, Full<Bytes>>) -> Body {
-    match body {
-        Either::Left(untouched) => untouched,
-        Either::Right(ours) => ours.into_inner().map_or_else(Body::empty, Body::from),
-    }
+fn from_bytes(bytes: Full<Bytes>) -> Body {
+    bytes.into_inner().map_or_else(Body::empty, Body::from)
 }
 
 impl<S: Sync> FromRequestParts<S> for BatchContext {

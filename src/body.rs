@@ -1,8 +1,10 @@
 //! The bodies on both sides of the layer.
 
 use std::{
-    mem,
+    convert::Infallible,
+    fmt, mem,
     pin::Pin,
+    sync::{Mutex, PoisonError},
     task::{Context, Poll},
 };
 
@@ -27,8 +29,21 @@ pin_project! {
     #[derive(Debug)]
     pub struct ResponseBody<R> {
         #[pin]
-        inner: Either<R, Full<Bytes>>,
+        inner: Either<R, Ours>,
     }
+}
+
+/// A multistatus.
+pub(crate) enum Ours {
+    Whole(Full<Bytes>),
+    /// What drives the batch while it is read. Nobody ever waits for the lock: it is there because bodies are shared
+    /// between threads by reference, and what runs in a batch can't be.
+    Streamed(Mutex<Box<dyn Chunks>>),
+}
+
+/// A body in the making.
+pub(crate) trait Chunks: Send {
+    fn poll_chunk(&mut self, cx: &mut Context<'_>) -> Poll<Option<Bytes>>;
 }
 
 /// Empty. Some layers make a body of their own and need this.
@@ -41,7 +56,7 @@ impl<B> Default for RequestBody<B> {
 /// Empty. Some layers make a body of their own and need this.
 impl<R> Default for ResponseBody<R> {
     fn default() -> Self {
-        Self::multistatus(Bytes::new())
+        Self::multistatus(Bytes::new().into())
     }
 }
 
@@ -80,13 +95,63 @@ impl<R> ResponseBody<R> {
         Self { inner: Either::Left(body) }
     }
 
-    pub(crate) fn multistatus(bytes: Bytes) -> Self {
-        Self { inner: Either::Right(Full::new(bytes)) }
+    pub(crate) fn multistatus(ours: Ours) -> Self {
+        Self { inner: Either::Right(ours) }
     }
 
     #[cfg(feature = "axum")]
-    pub(crate) fn into_inner(self) -> Either<R, Full<Bytes>> {
+    pub(crate) fn into_inner(self) -> Either<R, Ours> {
         self.inner
+    }
+}
+
+impl From<Bytes> for Ours {
+    fn from(bytes: Bytes) -> Self {
+        Self::Whole(Full::new(bytes))
+    }
+}
+
+impl Ours {
+    pub(crate) fn streamed(chunks: impl Chunks + 'static) -> Self {
+        Self::Streamed(Mutex::new(Box::new(chunks)))
+    }
+}
+
+impl fmt::Debug for Ours {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Whole(bytes) => bytes.fmt(f),
+            Self::Streamed(_) => f.debug_struct("Streamed").finish_non_exhaustive(),
+        }
+    }
+}
+
+impl Body for Ours {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        match &mut *self {
+            Self::Whole(bytes) => Pin::new(bytes).poll_frame(cx),
+            Self::Streamed(chunks) => {
+                let chunks = chunks.get_mut().unwrap_or_else(PoisonError::into_inner);
+                chunks.poll_chunk(cx).map(|chunk| chunk.map(|chunk| Ok(Frame::data(chunk))))
+            }
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match self {
+            Self::Whole(bytes) => bytes.is_end_stream(),
+            Self::Streamed(_) => false,
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match self {
+            Self::Whole(bytes) => bytes.size_hint(),
+            Self::Streamed(_) => SizeHint::default(),
+        }
     }
 }
 
@@ -207,5 +272,6 @@ mod tests {
         fn easy<T: Send + Sync + Unpin>() {}
         easy::<RequestBody<Full<Bytes>>>();
         easy::<ResponseBody<Full<Bytes>>>();
+        easy::<Ours>();
     }
 }

@@ -11,6 +11,7 @@ use crate::{
     limits::Limits,
     plan::Order,
     rejection::Rejection,
+    stream::Streaming,
     transaction::Coordinator,
 };
 
@@ -28,6 +29,9 @@ pub(crate) struct Config {
     pub(crate) coordinator: Option<Arc<dyn Coordinator>>,
     pub(crate) assume_whole_service: bool,
     pub(crate) spawn: bool,
+    pub(crate) streaming: Streaming,
+    /// After so much silence something is sent.
+    pub(crate) keep_alive: Option<Duration>,
     /// Other names of the server, beside the one that the batch was sent to.
     pub(crate) authorities: Vec<String>,
     /// What an operation may set, beside what any may.
@@ -90,6 +94,8 @@ impl Default for Config {
             coordinator: None,
             assume_whole_service: false,
             spawn: false,
+            streaming: Streaming::default(),
+            keep_alive: None,
             authorities: Vec::new(),
             operation_headers: Vec::new(),
             result_headers: vec![
@@ -130,6 +136,8 @@ impl fmt::Debug for Config {
             .field("allow_on_failure", &self.allow_on_failure)
             .field("allow_atomic", &self.allow_atomic)
             .field("spawn", &self.spawn)
+            .field("streaming", &self.streaming)
+            .field("keep_alive", &self.keep_alive)
             .field("authorities", &self.authorities)
             .field("operation_headers", &self.operation_headers)
             .field("result_headers", &self.result_headers)

@@ -39,10 +39,11 @@ const STEPS_PER_POLL: usize = 32;
 /// The operations of one batch, on their way through the inner service.
 ///
 /// `send` begins one sub-request. All run in the task that polls this, so dropping it drops them.
-pub(crate) struct Dispatch<'a, S, F> {
+pub(crate) struct Dispatch<S, F> {
     config: Arc<Config>,
-    head: &'a Parts,
-    budget: &'a Budget,
+    /// Of the batch's request.
+    head: Parts,
+    budget: Arc<Budget>,
     inheritance: Inheritance,
     send: S,
     plan: Plan,
@@ -73,17 +74,17 @@ struct Turn {
     looked: bool,
 }
 
-impl<'a, S, F> Dispatch<'a, S, F>
+impl<S, F> Dispatch<S, F>
 where
     S: FnMut(Request<Option<Bytes>>, &Watch) -> F,
     F: Future<Output = Verdict>,
 {
     pub(crate) fn new(
         config: Arc<Config>,
-        head: &'a Parts,
+        head: Parts,
         batch: Batch,
         inheritance: Inheritance,
-        budget: &'a Budget,
+        budget: Arc<Budget>,
         batch_deadline: Instant,
         send: S,
     ) -> Self {
@@ -116,12 +117,25 @@ where
         poll_fn(|cx| self.poll_next(cx)).await
     }
 
+    /// Something has happened: from now on counts the time that may pass before anything else does.
+    pub(crate) fn restart_clock(&mut self) {
+        if let Some(idle_timeout) = self.config.limits.idle_timeout {
+            self.batch_deadline = after(idle_timeout);
+            self.next_deadline = self.next_deadline.min(self.batch_deadline);
+        }
+    }
+
+    /// Outcomes of so many bytes have been sent, and make room for others.
+    pub(crate) fn give_back(&self, bytes: usize) {
+        self.budget.give_back(bytes);
+    }
+
     /// All slots, in request order.
     pub(crate) fn slots(&mut self) -> &mut [Slot] {
         &mut self.slots
     }
 
-    fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<usize>> {
+    pub(crate) fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<usize>> {
         let next = self.poll_turn(cx);
         match &next {
             Poll::Ready(Some(_)) => self.turn.steps += 1,
@@ -269,7 +283,7 @@ where
         let State::Ready(message) = state else { return Ok(()) };
         let mut message = mem::take(message);
         if let Some(needs) = message.needs.take() {
-            let cx = DecodeContext::new(&self.config, self.head);
+            let cx = DecodeContext::new(&self.config, &self.head);
             // A policy on targets is asked, and others have code of their own in there: what runs already must go on.
             let filled = caught(|| needs.fill(cx, label, message, &mut self.references_left));
             message = filled.unwrap_or_else(|| Err(Box::new(not_filled())))?;
@@ -287,7 +301,7 @@ where
         // Some have ended already, for another reason.
         uses.retain(|&(user, _)| self.slots[user].needs().is_some());
         let sources = uses.iter().filter_map(|&(user, nth)| Some(&self.slots[user].needs()?.references[nth].source));
-        let (cx, target) = (DecodeContext::new(&self.config, self.head), self.slots[index].label.target.as_ref());
+        let (cx, target) = (DecodeContext::new(&self.config, &self.head), self.slots[index].label.target.as_ref());
         let sources: Vec<_> = sources.collect();
         let values = caught(|| extract(cx, target, response, &sources, &mut self.values_left)).unwrap_or_default();
         for ((user, nth), value) in uses.into_iter().zip(values) {

@@ -83,6 +83,16 @@ pub enum Reply {
     Always(&'static str),
 }
 
+/// In which order results are sent, where they are sent while the batch runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ResultOrder {
+    /// That of the operations: a result waits for those before it.
+    Request,
+    /// Each one as soon as it is there: for formats whose results say which operation they belong to.
+    Completion,
+}
+
 /// Writes answers.
 ///
 /// ```
@@ -128,6 +138,12 @@ pub trait Encode: Send + Sync + 'static {
         StatusCode::MULTI_STATUS
     }
 
+    /// In which order the results stand in an answer that is sent while the batch runs; in request order unless
+    /// overridden. An answer that is sent when it is whole always is in request order.
+    fn order(&self) -> ResultOrder {
+        ResultOrder::Request
+    }
+
     /// Begins one answer.
     fn begin(&self, cx: EncodeContext) -> Box<dyn Encoder>;
 }
@@ -142,6 +158,13 @@ pub trait Encoder: Send {
 
     /// One outcome. Each operation has exactly one.
     fn outcome(&mut self, outcome: Outcome<'_>, out: &mut Vec<u8>);
+
+    /// What may stand between two outcomes, and before the first and behind the last one, without a meaning: it is sent
+    /// where a client would otherwise wait in silence ([`BatchLayer::keep_alive`](crate::BatchLayer::keep_alive)).
+    /// Nothing unless overridden.
+    fn keep_alive(&self) -> &'static [u8] {
+        b""
+    }
 
     /// What stands behind the last outcome.
     fn finish(&mut self, out: &mut Vec<u8>);

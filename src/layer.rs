@@ -11,8 +11,11 @@ use crate::{
     plan::Order,
     rejection::Rejection,
     service::BatchService,
+    stream::Streaming,
     transaction::Coordinator,
 };
+
+mod limits;
 
 /// Gives the service that it wraps a batch endpoint.
 ///
@@ -181,6 +184,41 @@ impl BatchLayer {
         self.with(|config| config.spawn = true)
     }
 
+    /// Which answers are sent while their batch still runs: status and head at once, and each result when it is there;
+    /// [`Streaming::Off`] by default.
+    ///
+    /// ```
+    /// use tower_multistatus::{BatchLayer, Streaming};
+    ///
+    /// // Small answers are whole and have a length, large ones come bit by bit.
+    /// let layer = BatchLayer::new().max_operations(10_000).stream(Streaming::From(100));
+    /// ```
+    ///
+    /// In JSON and in XML the results then stand in the order in which they came: each has its `index`. A client that reads
+    /// slowly slows its batch down, and one that goes away ends it. What is cut off can be told from what is whole: it is no
+    /// whole document.
+    ///
+    /// When the head has been sent, some things can no longer be done. Cookies that operations set are left out. There is no
+    /// `Content-Length`. The batch can't be refused any more, though all that refuses a batch as a whole is known before.
+    pub fn stream(self, streaming: Streaming) -> Self {
+        self.with(|config| config.streaming = streaming)
+    }
+
+    /// In an answer that is [streamed](Self::stream), the time from one outcome to the next, in the place of the
+    /// [time of the whole batch](Self::batch_timeout): a batch may then take as long as it goes on. Off by default.
+    ///
+    /// While a client doesn't read, nothing of its batch goes on, and what runs may overrun its time: a client that stops
+    /// reading, but holds the connection, is for the server to end.
+    pub fn idle_timeout(self, timeout: Duration) -> Self {
+        self.with(|config| config.limits.idle_timeout = Some(timeout))
+    }
+
+    /// In an answer that is [streamed](Self::stream), sends a line end after so much silence, for formats where that
+    /// means nothing (JSON and XML are such), so that no proxy takes the connection for dead. Off by default.
+    pub fn keep_alive(self, silence: Duration) -> Self {
+        self.with(|config| config.keep_alive = Some(silence))
+    }
+
     /// The time of one operation, from when it begins, readiness of the service included; 30 s by default. After it,
     /// the operation is dropped and its outcome is a 504.
     pub fn operation_timeout(self, timeout: Duration) -> Self {
@@ -203,57 +241,6 @@ impl BatchLayer {
     /// wait may begin after this time.
     pub fn batch_timeout(self, timeout: Duration) -> Self {
         self.with(|config| config.limits.batch_timeout = timeout)
-    }
-}
-
-/// How much of each.
-impl BatchLayer {
-    /// The number of operations in a batch; 100 by default. More are a 413.
-    pub fn max_operations(self, operations: usize) -> Self {
-        self.with(|config| config.limits.operations = operations)
-    }
-
-    /// The bytes of a batch; 2 MiB by default. More are a 413.
-    ///
-    /// The values that the references of a batch keep may have as many bytes, and so may what they bring in. An operation
-    /// that would go over that is a 424.
-    pub fn max_request_bytes(self, bytes: usize) -> Self {
-        self.with(|config| config.limits.request_bytes = bytes)
-    }
-
-    /// The bytes of all outcomes' bodies together, as the service sends them; 16 MiB by default. An outcome that would
-    /// go over it is a 507, though its operation was carried out; the others go on while they fit.
-    ///
-    /// On the wire it may be more: base64 makes a third more of it, the escaping of control characters in JSON up to six
-    /// times as much, and that of `&`, `<` and `>` in XML up to five times. Ids, targets and headers of results are not
-    /// counted; those that clients send have limits of their own.
-    pub fn max_response_bytes(self, bytes: usize) -> Self {
-        self.with(|config| config.limits.response_bytes = bytes)
-    }
-
-    /// The bytes of an id, and of the name of a group; 256 by default.
-    pub fn max_id_bytes(self, bytes: usize) -> Self {
-        self.with(|config| config.limits.id_bytes = bytes)
-    }
-
-    /// The bytes of a target; 8 KiB by default.
-    pub fn max_target_bytes(self, bytes: usize) -> Self {
-        self.with(|config| config.limits.target_bytes = bytes)
-    }
-
-    /// The number of headers that an operation sets; 64 by default.
-    pub fn max_headers(self, headers: usize) -> Self {
-        self.with(|config| config.limits.headers = headers)
-    }
-
-    /// The bytes of all names and values that an operation sets; 16 KiB by default.
-    pub fn max_header_bytes(self, bytes: usize) -> Self {
-        self.with(|config| config.limits.header_bytes = bytes)
-    }
-
-    /// How deep a JSON body of an operation may be nested; 64 by default.
-    pub fn max_json_depth(self, depth: usize) -> Self {
-        self.with(|config| config.limits.json_depth = depth)
     }
 }
 

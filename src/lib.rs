@@ -177,6 +177,7 @@ mod watch;
 // encode
 mod answer;
 mod cookies;
+mod stream;
 
 pub use crate::{
     batch::{Batch, Outcome},
@@ -184,13 +185,14 @@ pub use crate::{
     builder::{BatchBuilder, DecodeContext},
     context::BatchContext,
     draft::Draft,
-    format::{Decode, Encode, EncodeContext, Encoder, Reply},
+    format::{Decode, Encode, EncodeContext, Encoder, Reply, ResultOrder},
     future::ResponseFuture,
     layer::BatchLayer,
     plan::Order,
     problem::Problem,
     rejection::Rejection,
     service::BatchService,
+    stream::Streaming,
     transaction::{Coordinator, Transaction, TransactionFuture},
 };
 

@@ -17,6 +17,8 @@ pub(crate) struct Limits {
     /// Of an atomic group, from when its transaction has begun until its last member has ended.
     pub(crate) group_timeout: Duration,
     pub(crate) batch_timeout: Duration,
+    /// In the place of `batch_timeout`, once an answer is streamed: from one outcome to the next.
+    pub(crate) idle_timeout: Option<Duration>,
     pub(crate) id_bytes: usize,
     pub(crate) target_bytes: usize,
     pub(crate) headers: usize,
@@ -36,6 +38,7 @@ impl Default for Limits {
             operation_timeout: Duration::from_secs(30),
             group_timeout: Duration::from_secs(30),
             batch_timeout: Duration::from_secs(60),
+            idle_timeout: None,
             id_bytes: 256,
             target_bytes: 8 << 10,
             headers: 64,

@@ -10,7 +10,7 @@ use tower::BoxError;
 
 use crate::{
     answer::Answer,
-    body::ResponseBody,
+    body::{Ours, ResponseBody},
     builder::DecodeContext,
     config::Config,
     context::BatchContext,
@@ -23,6 +23,7 @@ use crate::{
     send::{Budget, send},
     service::Inner,
     spawn,
+    stream::Streamed,
     timer::after,
     watch::{self, Watch},
 };
@@ -39,12 +40,14 @@ where
     B: Body<Data = Bytes, Error: Into<BoxError>> + Send + 'static,
 {
     let deadline = after(config.limits.batch_timeout);
-    Watch::batch(request.uri().path()).over(async move {
+    let watch = Watch::batch(request.uri().path());
+    let whole = watch.clone();
+    watch.over(async move {
         let answered = match guard(&request, misplaced) {
-            Ok(()) => run(inner, request, Arc::clone(&config), deadline).await,
+            Ok(()) => run(inner, request, Arc::clone(&config), deadline, whole).await,
             Err(rejection) => Err(rejection),
         };
-        let response = answered.unwrap_or_else(|rejection| (config.render_rejection)(&rejection));
+        let response = answered.unwrap_or_else(|rejection| (config.render_rejection)(&rejection).map(Ours::from));
         response.map(ResponseBody::multistatus)
     })
 }
@@ -64,7 +67,8 @@ async fn run<S, B>(
     request: Request<B>,
     config: Arc<Config>,
     deadline: Instant,
-) -> Result<Response<Bytes>, Rejection>
+    watch: Watch,
+) -> Result<Response<Ours>, Rejection>
 where
     S: Inner<B>,
     B: Body<Data = Bytes, Error: Into<BoxError>> + Send + 'static,
@@ -82,14 +86,19 @@ where
     let send = move |request, watch: &Watch| {
         spawn::run(watch.over(send(inner.clone(), request, Arc::clone(&shared))), spawned)
     };
-    let mut operations = Dispatch::new(config, &head, batch, inheritance, &budget, deadline, send);
+    let is_streamed = config.streaming.applies_to(batch.slots.len());
+    let keep_alive = config.keep_alive;
+    let mut operations = Dispatch::new(config, head, batch, inheritance, budget, deadline, send);
+    if is_streamed {
+        return Ok(answer.head().map(|()| Ours::streamed(Streamed::new(answer, operations, keep_alive, watch))));
+    }
     while operations.next().await.is_some() {
         answer.write(operations.slots());
     }
     while answer.write(operations.slots()) {
         yield_now().await;
     }
-    Ok(answer.finish())
+    Ok(answer.finish().map(Ours::from))
 }
 
 /// Gives the executor its turn.

@@ -8,7 +8,7 @@ use tokio::time::Instant;
 use crate::batch::Label;
 
 /// Follows a batch, or one operation from when it is sent until it has an outcome. The default one watches nothing.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Watch {
     clock: Clock,
     #[cfg(feature = "tracing")]
@@ -75,6 +75,11 @@ impl Watch {
         work
     }
 
+    /// Does `work` as part of what is watched.
+    pub(crate) fn within<T>(&self, work: impl FnOnce() -> T) -> T {
+        work()
+    }
+
     /// How long the operation took; zero for one that never ran.
     pub(crate) fn stop(self, _status: StatusCode) -> Duration {
         self.clock.elapsed()
@@ -111,6 +116,14 @@ impl Watch {
     pub(crate) fn over<F: Future>(&self, work: F) -> tracing::instrument::Instrumented<F> {
         let span = self.span.clone().unwrap_or_else(tracing::Span::none);
         tracing::Instrument::instrument(work, span)
+    }
+
+    /// Does `work` as part of what is watched.
+    pub(crate) fn within<T>(&self, work: impl FnOnce() -> T) -> T {
+        match &self.span {
+            Some(span) => span.in_scope(work),
+            None => work(),
+        }
     }
 
     /// How long the operation took; zero for one that never ran.

@@ -16,7 +16,7 @@ use crate::{
 /// What there is to add to a member's own problem.
 const ROLLED_BACK: &str = "its group was rolled back";
 
-impl<S, F> Dispatch<'_, S, F>
+impl<S, F> Dispatch<S, F>
 where
     S: FnMut(Request<Option<Bytes>>, &Watch) -> F,
     F: Future<Output = Verdict>,
@@ -24,7 +24,7 @@ where
     /// Begins a stage of a group.
     pub(super) fn stage(&mut self, stage: Stage, group: usize) {
         let Some(groups) = &mut self.groups else { return };
-        match groups.stage(stage, group, &self.config, self.head) {
+        match groups.stage(stage, group, &self.config, &self.head) {
             Some(staging) => {
                 let deadline = self.deadline(None);
                 self.running.push(Running::group(group, deadline, stage, staging));

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 
-use super::{Decode, Encode, EncodeContext, Encoder};
+use super::{Decode, Encode, EncodeContext, Encoder, ResultOrder};
 use crate::{batch::Batch, builder::DecodeContext, rejection::Rejection};
 
 mod container;
@@ -31,6 +31,10 @@ impl Decode for Json {
 impl Encode for Json {
     fn media_types(&self) -> &[&'static str] {
         &["application/json"]
+    }
+
+    fn order(&self) -> ResultOrder {
+        ResultOrder::Completion
     }
 
     fn begin(&self, cx: EncodeContext) -> Box<dyn Encoder> {

@@ -11,7 +11,7 @@ use quick_xml::{
     name::QName,
 };
 
-use super::{Encode, EncodeContext, Encoder, header_text};
+use super::{Encode, EncodeContext, Encoder, ResultOrder, header_text};
 use crate::{batch::Outcome, media_type::Content, problem::reason, target::escaped};
 
 /// Writes `application/xml` or `text/xml`, whichever was asked for.
@@ -21,6 +21,10 @@ pub(crate) struct Multistatus;
 impl Encode for Multistatus {
     fn media_types(&self) -> &[&'static str] {
         &["application/xml", "text/xml"]
+    }
+
+    fn order(&self) -> ResultOrder {
+        ResultOrder::Completion
     }
 
     fn begin(&self, cx: EncodeContext) -> Box<dyn Encoder> {
@@ -75,6 +79,11 @@ impl Encoder for Responses {
         }
         self.result(outcome, href.is_some(), &mut xml);
         xml.close("D:response");
+    }
+
+    /// White space between elements (RFC 4918 §17 has receivers pass over what they don't know).
+    fn keep_alive(&self) -> &'static [u8] {
+        b"\n"
     }
 
     fn finish(&mut self, out: &mut Vec<u8>) {

@@ -91,6 +91,14 @@ impl Answer {
         Self { status: head.status, headers: head.headers, bytes, json }
     }
 
+    /// The same with its results in request order, in which those of a streamed answer needn't be.
+    pub(crate) fn in_request_order(mut self) -> Self {
+        if let Some(results) = self.json["results"].as_array_mut() {
+            results.sort_by_key(|result| result["index"].as_u64());
+        }
+        self
+    }
+
     /// The results, of which there is one for each operation, in its place.
     pub(crate) fn results(&self) -> &[Value] {
         assert_eq!(self.status, StatusCode::MULTI_STATUS, "{self:?}");

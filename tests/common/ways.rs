@@ -3,7 +3,7 @@
 use http::Response;
 use serde_json::Value;
 use tower::{BoxError, Layer, ServiceBuilder, util::BoxCloneSyncService};
-use tower_multistatus::BatchLayer;
+use tower_multistatus::{BatchLayer, Streaming};
 
 use super::{Answer, Body, SubRequest, post, soon};
 
@@ -15,7 +15,7 @@ pub(crate) async fn in_every_way(make: impl Fn() -> (BatchLayer, Inner), operati
     let (layer, inner) = make();
     let plain = soon(post(layer.layer(inner), operations.clone())).await;
     type Change = fn(BatchLayer, Inner) -> (BatchLayer, Inner);
-    let ways: [(&str, Change); 8] = [
+    let ways: [(&str, Change); 10] = [
         ("one at a time", |layer, inner| (layer.concurrency(1), inner)),
         ("spawned", |layer, inner| (layer.spawn(), inner)),
         ("spawned one at a time", |layer, inner| (layer.spawn().concurrency(1), inner)),
@@ -23,12 +23,14 @@ pub(crate) async fn in_every_way(make: impl Fn() -> (BatchLayer, Inner), operati
         ("over a buffer", |layer, inner| (layer, buffered(inner))),
         ("spawned over a limit", |layer, inner| (layer.spawn(), limited(inner))),
         ("spawned over a buffer", |layer, inner| (layer.spawn(), buffered(inner))),
+        ("streamed", |layer, inner| (layer.stream(Streaming::On), inner)),
+        ("streamed and spawned over a limit", |layer, inner| (layer.stream(Streaming::On).spawn(), limited(inner))),
         ("two at a time over a limit", |layer, inner| (layer.concurrency(2), limited(inner))),
     ];
     for (way, change) in ways {
         let (layer, inner) = make();
         let (layer, inner) = change(layer, inner);
-        let answer = soon(post(layer.layer(inner), operations.clone())).await;
+        let answer = soon(post(layer.layer(inner), operations.clone())).await.in_request_order();
         assert_eq!(answer.json, plain.json, "{way}");
     }
     #[cfg(feature = "xml")]

@@ -89,6 +89,11 @@ impl Encoder for Results {
         out.push(b'}');
     }
 
+    /// White space, as it may stand around any token (RFC 8259 §2).
+    fn keep_alive(&self) -> &'static [u8] {
+        b"\n"
+    }
+
     fn finish(&mut self, out: &mut Vec<u8>) {
         out.extend_from_slice(br#"],"summary":{"total":"#);
         write(out, &self.total);
