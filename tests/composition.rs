@@ -432,12 +432,14 @@ impl Client<'_> {
         let operation = &self.case.operations[own];
         let (mut path, mut segments, mut query, mut prefer, mut body) =
             (operation.path.to_owned(), String::new(), String::new(), Vec::new(), Vec::new());
+        let mut has_dots = false;
         for reference in &operation.references {
             let value = self.value(reference)?;
             match reference.place {
                 Place::Start => path = value.as_str()?.to_owned(),
                 Place::Segment => {
-                    let text = text(&value).filter(|text| !text.is_empty() && text != "..")?;
+                    let text = text(&value).filter(|text| !text.is_empty())?;
+                    has_dots |= text == "..";
                     segments += &format!("/{}", percent_encoded(&text));
                 }
                 Place::Query => query += &format!("&q={}", percent_encoded(&text(&value)?)),
@@ -445,6 +447,10 @@ impl Client<'_> {
                 Place::Body => body.push(value),
                 Place::Nowhere => {}
             }
+        }
+        // Behind the query that a location has brought they lead nowhere.
+        if has_dots && !path.contains('?') {
+            return None;
         }
         path += &segments;
         let target = if query.is_empty() { path } else { format!("{path}?{}", &query[1..]) };
