@@ -91,6 +91,8 @@
 //! The operations of a group count all or none, in a transaction that a [`Coordinator`] begins. `docs/programs.md` in
 //! the repository teaches all of this.
 //!
+//! Answers can be [streamed](BatchLayer::stream): then each result is sent when it is there.
+//!
 //! Everything that protects the service belongs *inside* of the layer, where each operation passes it: authentication,
 //! rate limits, body limits. What stands outside sees one request.
 //!
