@@ -155,9 +155,10 @@ impl Plan {
         }
     }
 
-    /// Says that a group has come to its end.
-    pub(crate) fn decided(&mut self, group: usize, committed: bool) {
-        self.end(group, committed, !committed);
+    /// Says that a group has come to its end, and whether a member of it has failed: one that is rolled back for a
+    /// redirection has not, if it is alone.
+    pub(crate) fn decided(&mut self, group: usize, committed: bool, failure: bool) {
+        self.end(group, committed, failure);
     }
 
     fn end(&mut self, node: usize, success: bool, failure: bool) {

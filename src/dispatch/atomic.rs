@@ -43,15 +43,17 @@ where
             }
             Staged::Committed(Ok(())) => {
                 members.clone().for_each(|index| self.confirm(index));
-                self.plan.decided(group, true);
+                self.plan.decided(group, true, false);
             }
             Staged::Committed(Err(problem)) => {
                 members.clone().for_each(|index| self.end(index, Err(problem.clone())));
-                self.plan.decided(group, false);
+                self.plan.decided(group, false, true);
             }
             Staged::RolledBack => {
                 members.clone().for_each(|index| self.roll_back(index));
-                self.plan.decided(group, false);
+                let mut outcomes = members.clone().filter_map(|index| self.slots[index].outcome(index));
+                let failure = outcomes.any(|outcome| !outcome.is_success());
+                self.plan.decided(group, false, failure);
             }
         }
         if let Some(groups) = &mut self.groups {

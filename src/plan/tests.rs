@@ -248,7 +248,7 @@ proptest! {
                             open_groups -= 1;
                             fates[case.group_of(group)].fill(Fate::Ended(committed));
                             failure |= !committed;
-                            plan.decided(group, committed);
+                            plan.decided(group, committed, !committed);
                         }
                         _ => unreachable!(),
                     }
@@ -349,7 +349,7 @@ fn a_group_is_one_after_the_other_and_waits_as_a_whole() {
     assert_eq!([plan.next(), plan.next()], [Step::Run(2), Step::Wait]);
     plan.complete(2, StatusCode::OK);
     assert_eq!([plan.next(), plan.next()], [Step::Commit(1), Step::Wait]);
-    plan.decided(1, false);
+    plan.decided(1, false, true);
     assert_eq!(plan.next(), Step::Skip(3, Why::Dependency(2)));
     assert_eq!([plan.next(), plan.next()], [Step::Skip(4, Why::Dependency(1)), Step::Done]);
 }
