@@ -68,7 +68,10 @@ impl Go {
     async fn inside(&self) -> Result<(), tower::BoxError> {
         match self {
             Self::Well | Self::Panic => Ok(()),
-            Self::When(gate) => Ok(gate.acquire().await?.forget()),
+            Self::When(gate) => {
+                gate.acquire().await?.forget();
+                Ok(())
+            }
             Self::Hang => std::future::pending().await,
             Self::Fail => Err("secret of the error".into()),
             Self::Refuse(status) => Err(Problem::new(*status, "said by the coordinator").into()),
