@@ -170,8 +170,8 @@ impl Plan {
         }
     }
 
-    /// Says that a group has come to its end, perhaps before its beginning, and whether one of its members has a status that is a failure: one that was
-    /// rolled back need not, where its only member was redirected.
+    /// Says that a group has come to its end, perhaps before its beginning, and whether one of its members has a status
+    /// that is a failure: if the group was rolled back and its only member was redirected, none has.
     pub(crate) fn decided(&mut self, group: usize, committed: bool, failure: bool) {
         self.end(group, committed, failure);
     }

@@ -2,17 +2,16 @@
 //! other, take values out of the answers with its own JSON library, and put them into the next request.
 #![allow(clippy::unwrap_used)]
 
+#[path = "composition/memory.rs"]
+mod memory;
 mod support;
 
-use std::{
-    collections::BTreeSet,
-    ops::Range,
-    sync::{Arc, Mutex},
-};
+use std::{collections::BTreeSet, ops::Range};
 
 use bytes::Bytes;
-use http::{Extensions, HeaderValue, Method, Request, Response, StatusCode, header, request::Parts};
+use http::{HeaderValue, Method, Request, Response, StatusCode, header};
 use http_body_util::{BodyExt, Full};
+use memory::Memory;
 use proptest::{
     prelude::*,
     sample::{Index, select},
@@ -21,54 +20,7 @@ use proptest::{
 use serde_json::{Map, Value, json};
 use support::{Plain, batch, block_on, call, json_response, refused, response, results};
 use tower::{Layer, ServiceBuilder, limit::ConcurrencyLimitLayer, service_fn, util::BoxCloneService};
-use tower_multistatus::{BatchLayer, Coordinator, Order, RequestBody, Transaction, TransactionFuture};
-
-/// What the service remembers: how often it was posted to, and with what.
-#[derive(Clone, Debug, Default)]
-struct Memory(Arc<Mutex<Vec<String>>>);
-
-impl Memory {
-    fn copy(&self) -> Self {
-        Self(Arc::new(Mutex::new(self.lines())))
-    }
-
-    fn lines(&self) -> Vec<String> {
-        self.0.lock().unwrap().clone()
-    }
-}
-
-impl Coordinator for Memory {
-    fn begin(&self, _: &Parts) -> TransactionFuture<Box<dyn Transaction>> {
-        let open = Open { memory: self.clone(), copy: self.copy() };
-        Box::pin(async {
-            tokio::task::yield_now().await;
-            Ok(Box::new(open) as Box<dyn Transaction>)
-        })
-    }
-}
-
-struct Open {
-    memory: Memory,
-    copy: Memory,
-}
-
-impl Transaction for Open {
-    fn attach(&self, extensions: &mut Extensions) {
-        extensions.insert(self.copy.clone());
-    }
-
-    fn commit(self: Box<Self>) -> TransactionFuture<()> {
-        Box::pin(async move {
-            tokio::task::yield_now().await;
-            *self.memory.0.lock().unwrap() = self.copy.lines();
-            Ok(())
-        })
-    }
-
-    fn rollback(self: Box<Self>) -> TransactionFuture<()> {
-        Box::pin(async { Ok(()) })
-    }
-}
+use tower_multistatus::{BatchLayer, Order, RequestBody};
 
 /// The service itself. Under `/count` it remembers POSTs, and tells what it remembers; under `/status` it fails, or
 /// doesn't; all else depends on the request alone.
@@ -91,11 +43,10 @@ fn respond(memory: &Memory, request: &Request<Bytes>) -> Response<Bytes> {
         (Some("status"), Some(status)) => return json_response(status.parse().unwrap(), &json),
         (Some("count"), _) => {
             let memory = request.extensions().get::<Memory>().unwrap_or(memory);
-            let mut lines = memory.0.lock().unwrap();
             if *request.method() == Method::POST {
-                lines.push(format!("{target} {body}"));
+                memory.push(format!("{target} {body}"));
             }
-            json["count"] = json!(*lines);
+            json["count"] = json!(memory.lines());
         }
         _ => {}
     }
@@ -432,14 +383,14 @@ impl Client<'_> {
         let operation = &self.case.operations[own];
         let (mut path, mut segments, mut query, mut prefer, mut body) =
             (operation.path.to_owned(), String::new(), String::new(), Vec::new(), Vec::new());
-        let mut has_dots = false;
         for reference in &operation.references {
             let value = self.value(reference)?;
             match reference.place {
                 Place::Start => path = value.as_str()?.to_owned(),
                 Place::Segment => {
-                    let text = text(&value).filter(|text| !text.is_empty())?;
-                    has_dots |= text == "..";
+                    // Behind the query that a location may have, dots lead nowhere.
+                    let leads_away = |text: &String| text == ".." && !path.contains('?');
+                    let text = text(&value).filter(|text| !text.is_empty() && !leads_away(text))?;
                     segments += &format!("/{}", percent_encoded(&text));
                 }
                 Place::Query => query += &format!("&q={}", percent_encoded(&text(&value)?)),
@@ -447,10 +398,6 @@ impl Client<'_> {
                 Place::Body => body.push(value),
                 Place::Nowhere => {}
             }
-        }
-        // Behind the query that a location has brought they lead nowhere.
-        if has_dots && !path.contains('?') {
-            return None;
         }
         path += &segments;
         let target = if query.is_empty() { path } else { format!("{path}?{}", &query[1..]) };

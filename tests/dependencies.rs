@@ -272,11 +272,15 @@ async fn only_a_2xx_is_what_others_have_waited_for() {
 
 #[tokio::test(start_paused = true)]
 async fn who_can_not_run_any_more_waits_for_nobody_else() {
+    let told = Arc::new(Mutex::new(Vec::new()));
+    let log = Arc::clone(&told);
     let layer = BatchLayer::new().order(Order::Unordered).concurrency(2);
+    let layer = layer.on_outcome(move |cx, status, _| log.lock().unwrap().push((cx.index(), status.as_u16())));
     let mut stage = Stage::new(&layer, operations(["GET a", "GET slow", "GET b <- a slow", "GET c <- b", "GET d"]));
     assert_eq!(stage.begin(), ["/a", "/slow"]);
     stage.answer("/a", 404);
     assert_eq!(stage.begin(), ["/d"]);
+    assert_eq!(*told.lock().unwrap(), [(0, 404), (2, 424), (3, 424)], "while another one still runs");
     stage.answer("/d", 200);
     stage.answer("/slow", 200);
     let answer = stage.end().await;

@@ -293,6 +293,16 @@ async fn stopping_at_a_failure_leaves_out_what_is_behind_a_group_that_failed() {
         assert_eq!(answer.statuses(), expected);
         assert_eq!(store.items().is_empty(), last == "poison");
     }
+    // A redirection is no failure, though a group of it alone is rolled back.
+    let redirect =
+        Inner::new(service_fn(|_: SubRequest| async { Ok(Response::builder().status(302).body(Body::empty())?) }));
+    for (lines, expected) in [
+        (json!([{"path": "/", "group": "g"}, {"path": "/"}]), vec![302, 302]),
+        (json!([{"path": "/", "group": "g"}, {"path": "/", "group": "g"}, {"path": "/"}]), vec![302, 424, 424]),
+    ] {
+        let layer = BatchLayer::new().with_coordinator(Recorder::default()).stop_on_failure().order(Order::Sequential);
+        assert_eq!(soon(post(layer.layer(redirect.clone()), lines)).await.statuses(), expected);
+    }
     // What a group has begun it carries to its end, whatever fails beside it.
     let recorder = Recorder::default();
     let layer = BatchLayer::new().with_coordinator(recorder).stop_on_failure().order(Order::Unordered);

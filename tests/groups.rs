@@ -337,6 +337,32 @@ async fn each_member_finds_its_transaction_and_nobody_else_does() {
     assert_eq!(send(layer.layer(inner), get("/")).await.json, Value::Null);
 }
 
+/// Not even while the transaction is open.
+#[tokio::test(start_paused = true)]
+async fn who_runs_beside_a_group_does_not_find_its_transaction() {
+    let layer = recording(&Recorder::default()).order(Order::Unordered);
+    let mut stage = Stage::new(&layer, operations(["GET g/a", "GET g/b", "GET h/c", "GET h/d", "GET x", "GET y <- x"]));
+    let handle = |stage: &mut Stage, target: &str| {
+        let call = stage.call(target);
+        let handle = call.request.extensions().get::<Handle>().map(|handle| handle.number);
+        call.answer(200);
+        handle
+    };
+    assert_eq!(stage.begin(), ["/x", "/a", "/c"]);
+    assert_eq!(
+        [handle(&mut stage, "/x"), handle(&mut stage, "/a"), handle(&mut stage, "/c")],
+        [None, Some(0), Some(1)]
+    );
+    let mut begun = stage.begin();
+    begun.sort();
+    assert_eq!(begun, ["/b", "/d", "/y"]);
+    assert_eq!(
+        [handle(&mut stage, "/y"), handle(&mut stage, "/d"), handle(&mut stage, "/b")],
+        [None, Some(1), Some(0)]
+    );
+    assert_eq!(stage.end().await.statuses(), [200; 6]);
+}
+
 #[derive(Clone)]
 struct Tenant(&'static str);
 
