@@ -22,7 +22,8 @@ pub(crate) struct Answer {
     encoder: Box<dyn Encoder>,
     order: ResultOrder,
     status: StatusCode,
-    cookies: Cookies,
+    /// Nowhere where the head has been sent already.
+    cookies: Option<Cookies>,
     body: Vec<u8>,
     written: usize,
     /// Bytes of the bodies that were written, and are no longer in memory.
@@ -37,7 +38,7 @@ impl Answer {
             encoder,
             order: formats.encoder.order(),
             status: formats.encoder.status(),
-            cookies: Cookies::default(),
+            cookies: Some(Cookies::default()),
             body,
             written: 0,
             freed: 0,
@@ -56,7 +57,9 @@ impl Answer {
     /// Writes one outcome, and frees what it held.
     pub(crate) fn write_one(&mut self, index: usize, slot: &mut Slot) {
         for cookie in slot.take_cookies() {
-            self.cookies.set(cookie);
+            if let Some(cookies) = &mut self.cookies {
+                cookies.set(cookie);
+            }
         }
         if let Some(outcome) = slot.outcome(index) {
             self.freed += outcome.response().map_or(0, |response| response.body().len());
@@ -98,8 +101,13 @@ impl Answer {
     pub(crate) fn finish(mut self) -> Response<Bytes> {
         self.end();
         let mut response = self.head().map(|()| self.body.into());
-        response.headers_mut().extend(self.cookies.into_headers());
+        response.headers_mut().extend(self.cookies.map(Cookies::into_headers).unwrap_or_default());
         response
+    }
+
+    pub(crate) fn without_cookies(mut self) -> Self {
+        self.cookies = None;
+        self
     }
 
     /// The answer without its body, and without cookies.

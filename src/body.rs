@@ -1,7 +1,6 @@
 //! The bodies on both sides of the layer.
 
 use std::{
-    convert::Infallible,
     fmt, mem,
     pin::Pin,
     sync::{Mutex, PoisonError},
@@ -43,7 +42,7 @@ pub(crate) enum Ours {
 
 /// A body in the making.
 pub(crate) trait Chunks: Send {
-    fn poll_chunk(&mut self, cx: &mut Context<'_>) -> Poll<Option<Bytes>>;
+    fn poll_chunk(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, BoxError>>>;
 }
 
 /// Empty. Some layers make a body of their own and need this.
@@ -128,14 +127,14 @@ impl fmt::Debug for Ours {
 
 impl Body for Ours {
     type Data = Bytes;
-    type Error = Infallible;
+    type Error = BoxError;
 
-    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
         match &mut *self {
-            Self::Whole(bytes) => Pin::new(bytes).poll_frame(cx),
+            Self::Whole(bytes) => Pin::new(bytes).poll_frame(cx).map_err(Into::into),
             Self::Streamed(chunks) => {
                 let chunks = chunks.get_mut().unwrap_or_else(PoisonError::into_inner);
-                chunks.poll_chunk(cx).map(|chunk| chunk.map(|chunk| Ok(Frame::data(chunk))))
+                chunks.poll_chunk(cx).map_ok(Frame::data)
             }
         }
     }

@@ -59,6 +59,8 @@ pub(crate) struct Dispatch<S, F> {
     place: Place<F>,
     timer: Timer,
     batch_deadline: Instant,
+    /// That counts from the last outcome.
+    is_idle_timed: bool,
     /// No time runs out before this.
     next_deadline: Instant,
     /// Where the search for unfinished operations goes on, once time has run out.
@@ -106,6 +108,7 @@ where
             place: Place::empty(),
             timer: Timer::default(),
             batch_deadline,
+            is_idle_timed: false,
             next_deadline: batch_deadline,
             overdue: None,
             turn: Turn::default(),
@@ -117,9 +120,17 @@ where
         poll_fn(|cx| self.poll_next(cx)).await
     }
 
+    /// Goes on after what may have been a long pause: what runs is looked at before anything new begins, and the pause
+    /// is not the batch's.
+    pub(crate) fn resume(&mut self) {
+        self.turn.looked = false;
+        self.restart_clock();
+    }
+
     /// Something has happened: from now on counts the time that may pass before anything else does.
     pub(crate) fn restart_clock(&mut self) {
         if let Some(idle_timeout) = self.config.limits.idle_timeout {
+            self.is_idle_timed = true;
             self.batch_deadline = after(idle_timeout);
             self.next_deadline = self.next_deadline.min(self.batch_deadline);
         }
@@ -339,7 +350,9 @@ where
         if now < self.next_deadline || self.overdue.is_some() {
             return;
         }
-        let is_over = now >= self.batch_deadline;
+        // Where it is time for a single operation too, its end is something that happens.
+        let is_busy = self.is_idle_timed && self.running.iter().any(|running| running.deadline <= now);
+        let is_over = now >= self.batch_deadline && !is_busy;
         self.next_deadline = self.batch_deadline;
         for running in self.running.iter_mut() {
             if is_over || running.deadline <= now {

@@ -198,6 +198,11 @@ impl BatchLayer {
     /// slowly slows its batch down, and one that goes away ends it. What is cut off can be told from what is whole: it is no
     /// whole document.
     ///
+    /// While a client doesn't read, nothing of its batch goes on: what runs keeps what it holds (a permit, the transaction
+    /// of a group), and its time-outs are seen only when the client reads again. So a client that stops reading, and stays
+    /// connected, holds that for as long as the server lets it. With `spawn` operations go on by themselves, and hold
+    /// nothing longer than they take; only groups still wait.
+    ///
     /// When the head has been sent, some things can no longer be done. Cookies that operations set are left out. There is no
     /// `Content-Length`. The batch can't be refused any more, though all that refuses a batch as a whole is known before.
     pub fn stream(self, streaming: Streaming) -> Self {
@@ -207,16 +212,15 @@ impl BatchLayer {
     /// In an answer that is [streamed](Self::stream), the time from one outcome to the next, in the place of the
     /// [time of the whole batch](Self::batch_timeout): a batch may then take as long as it goes on. Off by default.
     ///
-    /// While a client doesn't read, nothing of its batch goes on, and what runs may overrun its time: a client that stops
-    /// reading, but holds the connection, is for the server to end.
+    /// A pause of the client's, in which it doesn't read, doesn't count.
     pub fn idle_timeout(self, timeout: Duration) -> Self {
         self.with(|config| config.limits.idle_timeout = Some(timeout))
     }
 
     /// In an answer that is [streamed](Self::stream), sends a line end after so much silence, for formats where that
-    /// means nothing (JSON and XML are such), so that no proxy takes the connection for dead. Off by default.
+    /// means nothing (JSON and XML are such), so that no proxy takes the connection for dead. At least a second; off by default.
     pub fn keep_alive(self, silence: Duration) -> Self {
-        self.with(|config| config.keep_alive = Some(silence))
+        self.with(|config| config.keep_alive = Some(silence.max(Duration::from_secs(1))))
     }
 
     /// The time of one operation, from when it begins, readiness of the service included; 30 s by default. After it,
@@ -229,7 +233,8 @@ impl BatchLayer {
     /// After it, the member that runs is a 504 and the group is rolled back. Beginning, committing and rolling back may
     /// take as long as an operation each.
     ///
-    /// So long can one client hold what a transaction locks. Where others wait for it, choose a time that they can wait.
+    /// So long can one client hold what a transaction locks; in an answer that is [streamed](Self::stream) as long as it
+    /// doesn't read. Where others wait for it, choose a time that they can wait.
     pub fn group_timeout(self, timeout: Duration) -> Self {
         self.with(|config| config.limits.group_timeout = timeout)
     }

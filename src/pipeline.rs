@@ -81,16 +81,19 @@ where
     let mut answer =
         Answer::begin(&formats, EncodeContext::new(Arc::clone(&config), formats.media_type, head.uri.path()));
     let inheritance = Inheritance::new(&head, &config.forwards);
-    let (budget, spawned) = (Budget::new(Arc::clone(&config)), config.spawn);
+    let is_streamed = config.streaming.applies_to(batch.slots.len());
+    let (budget, spawned) = (Budget::new(Arc::clone(&config), is_streamed), config.spawn);
     let shared = Arc::clone(&budget);
     let send = move |request, watch: &Watch| {
         spawn::run(watch.over(send(inner.clone(), request, Arc::clone(&shared))), spawned)
     };
-    let is_streamed = config.streaming.applies_to(batch.slots.len());
     let keep_alive = config.keep_alive;
     let mut operations = Dispatch::new(config, head, batch, inheritance, budget, deadline, send);
     if is_streamed {
-        return Ok(answer.head().map(|()| Ours::streamed(Streamed::new(answer, operations, keep_alive, watch))));
+        let head = answer.head();
+        return Ok(
+            head.map(|()| Ours::streamed(Streamed::new(answer.without_cookies(), operations, keep_alive, watch)))
+        );
     }
     while operations.next().await.is_some() {
         answer.write(operations.slots());

@@ -28,14 +28,16 @@ use crate::{
 #[derive(Debug)]
 pub(crate) struct Budget {
     config: Arc<Config>,
+    /// Only what is held at once counts.
+    is_streamed: bool,
     /// Bytes that the answer may still get.
     left: AtomicUsize,
 }
 
 impl Budget {
-    pub(crate) fn new(config: Arc<Config>) -> Arc<Self> {
+    pub(crate) fn new(config: Arc<Config>, is_streamed: bool) -> Arc<Self> {
         let left = AtomicUsize::new(config.limits.response_bytes);
-        Arc::new(Self { config, left })
+        Arc::new(Self { config, is_streamed, left })
     }
 
     /// For what doesn't get into the answer after all.
@@ -210,11 +212,16 @@ fn failure(status: StatusCode) -> Problem {
 
 fn over_budget(budget: &Budget) -> Problem {
     let limit = budget.config.limits.response_bytes;
-    Problem::new(
-        StatusCode::INSUFFICIENT_STORAGE,
+    let detail = if budget.is_streamed {
+        format!(
+            "the operation was carried out, but with its result more than {limit} bytes would be held at once: read it \
+             alone"
+        )
+    } else {
         format!(
             "the operation was carried out, but with its result the answer would have more than {limit} bytes: read \
              the result in a batch of fewer operations, or alone"
-        ),
-    )
+        )
+    };
+    Problem::new(StatusCode::INSUFFICIENT_STORAGE, detail)
 }

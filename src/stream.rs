@@ -2,13 +2,14 @@
 
 use std::{
     mem,
-    task::{Context, Poll},
+    task::{Context, Poll, ready},
     time::Duration,
 };
 
 use bytes::Bytes;
 use http::Request;
 use tokio::time::Instant;
+use tower::BoxError;
 
 use crate::{
     answer::Answer,
@@ -55,24 +56,38 @@ pub(crate) struct Streamed<S, F> {
     /// What the operations belong to.
     watch: Watch,
     silence: Silence,
-    /// The executor is given its turn before anything more is done.
+    has_begun: bool,
+    /// Results have been handed over since the batch went on the last time.
+    was_taken: bool,
+    /// Something has just been handed over, and the executor is given its turn before anything more is done.
     rests: bool,
+    /// At work; it stays so where a hook or an encoder panics.
+    works: bool,
 }
 
-impl<S, F> Streamed<S, F>
-where
-    S: FnMut(Request<Option<Bytes>>, &Watch) -> F,
-    F: Future<Output = Verdict>,
-{
-    pub(crate) fn new(
-        answer: Answer,
-        mut operations: Dispatch<S, F>,
-        keep_alive: Option<Duration>,
-        watch: Watch,
-    ) -> Self {
-        operations.restart_clock();
+impl<S, F> Streamed<S, F> {
+    pub(crate) fn new(answer: Answer, operations: Dispatch<S, F>, keep_alive: Option<Duration>, watch: Watch) -> Self {
         let order = answer.order();
-        Self { answer, operations: Some(operations), order, watch, silence: Silence::new(keep_alive), rests: false }
+        let (operations, silence) = (Some(operations), Silence::new(keep_alive));
+        Self {
+            answer,
+            operations,
+            order,
+            watch,
+            silence,
+            has_begun: false,
+            was_taken: true,
+            rests: false,
+            works: false,
+        }
+    }
+}
+
+/// Within the batch's span, as all else that its operations do.
+impl<S, F> Drop for Streamed<S, F> {
+    fn drop(&mut self) {
+        let operations = self.operations.take();
+        self.watch.within(|| drop(operations));
     }
 }
 
@@ -81,14 +96,15 @@ where
     S: FnMut(Request<Option<Bytes>>, &Watch) -> F + Send,
     F: Future<Output = Verdict> + Send,
 {
-    fn poll_chunk(&mut self, cx: &mut Context<'_>) -> Poll<Option<Bytes>> {
-        let watch = mem::take(&mut self.watch);
-        let chunk = watch.within(|| self.poll(cx));
-        self.watch = watch;
-        if let Poll::Ready(Some(_)) = chunk {
-            self.silence.end();
+    fn poll_chunk(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, BoxError>>> {
+        // What was left half done must not be closed as if it were whole.
+        if mem::replace(&mut self.works, true) {
+            return Poll::Ready(Some(Err("the answer of a batch was given up at a panic".into())));
         }
-        chunk
+        let watch = self.watch.clone();
+        let chunk = watch.within(|| self.poll(cx));
+        self.works = false;
+        chunk.map(|chunk| chunk.map(Ok))
     }
 }
 
@@ -102,33 +118,45 @@ where
             cx.waker().wake_by_ref();
             return Poll::Pending;
         }
+        // The head is sent with the first piece, and must not wait for what operations do before they wait.
+        if !mem::replace(&mut self.has_begun, true) && self.answer.len() > 0 {
+            (self.rests, self.was_taken) = (true, true);
+            return Poll::Ready(Some(self.answer.take()));
+        }
+        // Much time may have passed since the last piece was taken.
+        if let Some(operations) = self.operations.as_mut().filter(|_| mem::take(&mut self.was_taken)) {
+            operations.resume();
+        }
         while self.answer.len() < CHUNK {
             let Some(operations) = &mut self.operations else { break };
             // Here only what waits to be written is in memory, while an answer that is sent whole holds all of it.
             operations.give_back(self.answer.take_freed());
+            if self.order == ResultOrder::Request && self.answer.write(operations.slots()) {
+                continue;
+            }
             match operations.poll_next(cx) {
                 Poll::Ready(Some(index)) => {
                     operations.restart_clock();
-                    match self.order {
-                        ResultOrder::Completion => self.answer.write_one(index, &mut operations.slots()[index]),
-                        ResultOrder::Request => drop(self.answer.write(operations.slots())),
+                    if self.order == ResultOrder::Completion {
+                        self.answer.write_one(index, &mut operations.slots()[index]);
                     }
                 }
-                // In request order there may be a few of them still to be written.
-                Poll::Ready(None) if self.answer.write(operations.slots()) => {}
                 Poll::Ready(None) => {
                     self.answer.end();
                     self.operations = None;
                 }
-                Poll::Pending if self.answer.len() > 0 => {
-                    // Who reads on at once, time after time, would otherwise hold the executor as long as the batch
-                    // lasts.
-                    self.rests = true;
-                    break;
+                Poll::Pending if self.answer.len() > 0 => break,
+                Poll::Pending => {
+                    let filler = self.silence.poll(self.answer.keep_alive(), cx);
+                    self.rests = filler.is_ready();
+                    return filler.map(Some);
                 }
-                Poll::Pending => return self.silence.poll(self.answer.keep_alive(), cx).map(Some),
             }
         }
+        self.silence.end();
+        // Who reads on at once, time after time, would otherwise hold the executor as long as the batch lasts.
+        self.rests = self.operations.is_some();
+        self.was_taken = true;
         Poll::Ready(Some(self.answer.take()).filter(|chunk| !chunk.is_empty()))
     }
 }
@@ -146,6 +174,7 @@ impl Silence {
         Self { longest, deadline: None, timer: Timer::default() }
     }
 
+    /// Something is sent.
     fn end(&mut self) {
         self.deadline = None;
     }
@@ -154,6 +183,8 @@ impl Silence {
     fn poll(&mut self, filler: &'static [u8], cx: &mut Context<'_>) -> Poll<Bytes> {
         let Some(longest) = self.longest.filter(|_| !filler.is_empty()) else { return Poll::Pending };
         let deadline = *self.deadline.get_or_insert_with(|| after(longest));
-        self.timer.poll_until(deadline, cx).map(|()| Bytes::from_static(filler))
+        ready!(self.timer.poll_until(deadline, cx));
+        self.end();
+        Poll::Ready(Bytes::from_static(filler))
     }
 }

@@ -16,7 +16,7 @@ use std::{
 use axum::{Router, response::IntoResponse, routing::get};
 use bytes::Bytes;
 use common::{
-    Answer, Body, SubRequest, by_hand, gets, post, request, send, serve, soon,
+    Answer, Body, Call, Calls, SubRequest, by_hand, gets, post, request, send, serve, soon,
     ways::{Inner, in_every_way},
 };
 use http::{HeaderValue, Request, Response, StatusCode, header};
@@ -42,6 +42,15 @@ async fn piece(body: &mut ResponseBody<Body>) -> Option<String> {
     Some(String::from_utf8(frame.into_data().unwrap().into()).unwrap())
 }
 
+/// What begins when the answer is read on, and nothing comes yet.
+fn begun(body: &mut ResponseBody<Body>, calls: &mut Calls) -> Vec<Call> {
+    let mut next = task::spawn(body.frame());
+    // It rests once after each piece.
+    assert_pending!(next.poll());
+    assert_pending!(next.poll());
+    calls.begun()
+}
+
 /// Waits as long as the last part of the target says, in seconds, and answers with that.
 async fn patient(request: SubRequest) -> Result<Response<Body>, Infallible> {
     let seconds: u64 = request.uri().path().rsplit('/').next().unwrap().parse().unwrap();
@@ -63,7 +72,8 @@ async fn each_result_is_sent_when_it_is_there() {
     let mut body = response.into_body();
     assert_eq!(body.size_hint().exact(), None);
     assert_eq!(piece(&mut body).await.unwrap(), r#"{"results":["#);
-    let mut begun = calls.begun();
+    assert!(calls.begun().is_empty());
+    let mut begun = begun(&mut body, &mut calls);
     assert_eq!(begun.len(), 3);
     for (index, expected) in [(2, r#"{"index":2,"status":202}"#), (0, r#",{"index":0,"status":200}"#)] {
         let place = begun.iter().position(|call| call.target() == format!("/{index}")).unwrap();
@@ -246,7 +256,7 @@ async fn who_goes_away_stops_everything() {
     let (inner, mut calls) = by_hand();
     let mut body = streaming().concurrency(2).layer(inner).oneshot(request(gets(5))).await.unwrap().into_body();
     piece(&mut body).await.unwrap();
-    let begun = calls.begun();
+    let begun = begun(&mut body, &mut calls);
     assert_eq!(begun.len(), 2);
     drop(body);
     assert!(begun.iter().all(common::Call::is_dropped));
@@ -266,9 +276,10 @@ async fn who_reads_slowly_slows_the_batch_down() {
     let mut body = layer.layer(inner).oneshot(request(gets(1000))).await.unwrap().into_body();
     let mut read = 0;
     while let Some(piece) = piece(&mut body).await {
-        read += piece.len();
         // Base64 makes a third more of each.
-        assert!(count.load(Relaxed) <= read / 1024 + 1, "{} for {read} bytes", count.load(Relaxed));
+        assert!(count.load(Relaxed) <= (read + (18 << 10)) / 1024, "{} for {read} bytes", count.load(Relaxed));
+        assert!(piece.len() < 18 << 10);
+        read += piece.len();
     }
     assert_eq!(count.load(Relaxed), 1000);
 }
@@ -493,4 +504,114 @@ async fn a_stream_may_go_on_as_long_as_it_goes_on() {
     let batch = json!([{"method": "PUT", "path": "/9"}, {"method": "PUT", "path": "/11"}, {"path": "/1"}]);
     let answer = soon(post(layer.layer(service_fn(patient)), batch)).await.in_request_order();
     assert_eq!((answer.statuses(), start.elapsed().as_secs()), (vec![200, 504, 504], 19));
+}
+
+/// What has ended while nobody read is there as soon as somebody does, before anything new begins.
+#[tokio::test(start_paused = true)]
+async fn what_ended_in_a_pause_is_told_at_once() {
+    let inner = service_fn(async |request: SubRequest| {
+        if request.uri().path() == "/0" {
+            sleep(Duration::from_secs(1)).await;
+        }
+        Ok::<_, Infallible>(Response::new(Body::from(vec![0; 20_000])))
+    });
+    let layer = streaming().concurrency(2).operation_timeout(Duration::from_secs(5));
+    let mut body = layer.layer(inner).oneshot(request(gets(40))).await.unwrap().into_body();
+    let mut pieces = Vec::new();
+    while let Some(piece) = piece(&mut body).await {
+        pieces.push(piece);
+        sleep(Duration::from_secs(1)).await;
+    }
+    let told = pieces.iter().position(|piece| piece.contains(r#""index":0,"status":200"#));
+    assert!(told.unwrap() <= 4, "{told:?} of {}", pieces.len());
+}
+
+/// Nothing that could be sent waits for what comes after it.
+#[tokio::test(start_paused = true)]
+async fn in_request_order_too_all_is_sent_that_can_be() {
+    let (inner, mut calls) = by_hand();
+    let mut batch = request(gets(200));
+    batch.headers_mut().insert(header::ACCEPT, HeaderValue::from_static("text/plain"));
+    let layer = streaming().encoder(Statuses).max_operations(200).concurrency(200);
+    let mut body = layer.layer(inner).oneshot(batch).await.unwrap().into_body();
+    let mut waiting = Vec::new();
+    let mut next = task::spawn(body.frame());
+    while waiting.len() < 200 {
+        assert_pending!(next.poll());
+        waiting.extend(calls.begun());
+    }
+    drop(next);
+    // All but the last one, and of these the first one last.
+    let last = waiting.pop().unwrap();
+    waiting.into_iter().rev().for_each(|call| call.answer(200));
+    let mut lines = 0;
+    while lines < 199 {
+        lines += piece(&mut body).await.unwrap().lines().count();
+    }
+    last.answer(404);
+    assert_eq!(piece(&mut body).await.unwrap(), "404\nend\n");
+}
+
+/// The time of the one that hangs is over at the same moment; that is its end, and not that of all others.
+#[tokio::test(start_paused = true)]
+async fn an_operation_that_hangs_does_not_end_its_batch() {
+    let seconds = Duration::from_secs(30);
+    let layer = streaming().operation_timeout(seconds).idle_timeout(seconds);
+    let batch = json!([
+        {"method": "PUT", "path": "/1"},
+        {"method": "PUT", "path": "/100"},
+        {"path": "/1"},
+        {"path": "/2"},
+    ]);
+    let answer = soon(post(layer.layer(service_fn(patient)), batch)).await.in_request_order();
+    assert_eq!(answer.statuses(), [200, 504, 200, 200]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_pause_of_the_readers_is_not_the_batchs() {
+    let inner = service_fn(async |_: SubRequest| {
+        for _ in 0..3 {
+            sleep(Duration::from_millis(10)).await;
+        }
+        Ok::<_, Infallible>(Response::new(Body::empty()))
+    });
+    let layer =
+        streaming().concurrency(1).idle_timeout(Duration::from_secs(30)).operation_timeout(Duration::from_secs(3600));
+    let mut body = layer.layer(inner).oneshot(request(gets(5))).await.unwrap().into_body();
+    let mut text = String::new();
+    while let Some(piece) = piece(&mut body).await {
+        text += &piece;
+        sleep(Duration::from_secs(100)).await;
+    }
+    assert_eq!(text.matches(r#""status":200"#).count(), 5, "{text}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn no_silence_is_too_short() {
+    let layer = streaming().keep_alive(Duration::ZERO);
+    let mut body =
+        layer.layer(service_fn(patient)).oneshot(request(json!([{"path": "/5"}]))).await.unwrap().into_body();
+    let mut pieces = 0;
+    while piece(&mut body).await.is_some() {
+        pieces += 1;
+    }
+    assert!((3..10).contains(&pieces), "{pieces}");
+}
+
+/// What was left half done is not closed as if it were whole.
+#[tokio::test]
+async fn after_a_panic_of_a_hook_the_answer_is_cut_off() {
+    let inner = service_fn(async |_: SubRequest| Ok::<_, Infallible>(Response::new(Body::empty())));
+    let layer = streaming().on_outcome(|cx, _, _| assert_ne!(cx.index(), 1, "as it was told"));
+    let mut body = layer.layer(inner).oneshot(request(gets(3))).await.unwrap().into_body();
+    piece(&mut body).await.unwrap();
+    let panicked = tokio::spawn(async move {
+        let outcome = std::panic::AssertUnwindSafe(body.frame());
+        let outcome = futures_util::FutureExt::catch_unwind(outcome).await.is_err();
+        (outcome, body)
+    });
+    let (has_panicked, mut body) = panicked.await.unwrap();
+    assert!(has_panicked);
+    assert!(body.frame().await.unwrap().is_err());
+    assert!(body.frame().await.unwrap().is_err());
 }

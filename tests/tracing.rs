@@ -17,7 +17,7 @@ use futures_util::stream;
 use http::{Extensions, Response, StatusCode, request::Parts};
 use serde_json::json;
 use tower::{BoxError, Layer, service_fn};
-use tower_multistatus::{BatchContext, BatchLayer, Coordinator, Order, Transaction, TransactionFuture};
+use tower_multistatus::{BatchContext, BatchLayer, Coordinator, Order, Streaming, Transaction, TransactionFuture};
 use tracing::{
     Event, Subscriber,
     field::{Field, Visit},
@@ -138,13 +138,15 @@ async fn obey(request: SubRequest) -> Result<Response<Body>, BoxError> {
     Ok(Response::new(Body::empty()))
 }
 
-fn both_modes() -> [BatchLayer; 2] {
-    [BatchLayer::new(), BatchLayer::new().spawn()]
+/// The one with tasks comes last: one that is dropped later, when another subscriber is the default one, would close that
+/// one's spans.
+fn all_modes() -> [BatchLayer; 3] {
+    [BatchLayer::new(), BatchLayer::new().stream(Streaming::On), BatchLayer::new().spawn()]
 }
 
 #[tokio::test(start_paused = true)]
 async fn one_span_for_the_batch_and_one_for_each_operation() {
-    for layer in both_modes() {
+    for layer in all_modes() {
         let (capture, _guard) = Capture::start();
         let batch = json!([
             {"path": "/3?x=y", "id": "slow"},
@@ -183,7 +185,7 @@ async fn one_span_for_the_batch_and_one_for_each_operation() {
 
 #[tokio::test(start_paused = true)]
 async fn what_a_handler_says_stands_in_its_operations_span() {
-    for layer in both_modes() {
+    for layer in all_modes() {
         let (capture, _guard) = Capture::start();
         let batch = json!([{"path": "/2"}, {"path": "/1"}, {"path": "/3"}]);
         soon(post(layer.layer(service_fn(obey)), batch)).await;
@@ -199,7 +201,7 @@ async fn what_a_handler_says_stands_in_its_operations_span() {
 
 #[tokio::test(start_paused = true)]
 async fn the_cause_of_a_failure_is_for_the_log_only() {
-    for layer in both_modes() {
+    for layer in all_modes() {
         let (capture, _guard) = Capture::start();
         let batch = json!([{"path": "/fail"}, {"path": "/0"}, {"path": "/break"}, {"path": "/panic"}]);
         let answer = soon(post(layer.order(Order::Sequential).layer(service_fn(obey)), batch)).await;
@@ -228,7 +230,7 @@ async fn why_a_batch_broke_off_is_for_the_log_only() {
 
 #[tokio::test(start_paused = true)]
 async fn what_the_batchs_time_ends_has_its_span_ended_too() {
-    for layer in both_modes() {
+    for layer in all_modes() {
         let (capture, _guard) = Capture::start();
         let layer = layer.operation_timeout(Duration::from_secs(100)).order(Order::Sequential);
         let batch = json!([{"path": "/1"}, {"path": "/99"}, {"path": "/0"}]);
