@@ -388,9 +388,7 @@ impl Client<'_> {
             match reference.place {
                 Place::Start => path = value.as_str()?.to_owned(),
                 Place::Segment => {
-                    // Behind the query that a location may have, dots lead nowhere.
-                    let leads_away = |text: &String| text == ".." && !path.contains('?');
-                    let text = text(&value).filter(|text| !text.is_empty() && !leads_away(text))?;
+                    let text = text(&value).filter(|text| !text.is_empty())?;
                     segments += &format!("/{}", percent_encoded(&text));
                 }
                 Place::Query => query += &format!("&q={}", percent_encoded(&text(&value)?)),
@@ -401,6 +399,11 @@ impl Client<'_> {
         }
         path += &segments;
         let target = if query.is_empty() { path } else { format!("{path}?{}", &query[1..]) };
+        // Behind the query that a location may have, all of this leads nowhere.
+        let path = target.split('?').next()?;
+        if path.contains("%5C") || path.split('/').any(|segment| segment == "..") {
+            return None;
+        }
         let body = json!({"values": body, "own": own}).to_string();
         let mut request = Request::builder().method(operation.method).uri(target).body(Bytes::from(body)).unwrap();
         for value in prefer {
