@@ -25,7 +25,7 @@ row 'GET, instructions per operation' 'all' 'over inner'
 inner=$(per_operation inner 100 10)
 row 'inner call alone' "$inner" ''
 for n in 1 10 100 1000; do
-  for scenario in naive batch bare; do
+  for scenario in naive batch bare streamed; do
     all=$(per_operation "$scenario" "$n" $((n < 100 ? 200 / n : 4)))
     row "$scenario, $n operations" "$all" $((all - inner))
   done

@@ -2,6 +2,7 @@
 
 use std::{
     convert::Infallible,
+    fmt::Debug,
     future::{Ready, ready},
     hint::black_box,
     task::{Context, Poll},
@@ -15,11 +16,12 @@ use axum::{
     routing::{get, post},
 };
 use futures_util::future::join_all;
+use http_body::Body as HttpBody;
 use http_body_util::BodyExt;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use tower::{Layer, Service, ServiceExt};
-use tower_multistatus::{BatchLayer, axum::RouterExt};
+use tower_multistatus::{BatchLayer, Streaming, axum::RouterExt};
 
 /// `GET /users/{id}` answers with 115 bytes of JSON, `POST /echo` with what it was sent.
 fn api() -> Router {
@@ -195,11 +197,12 @@ impl<B> Service<Request<B>> for Null {
 }
 
 /// What is measured, by name; the names are those of the table in the README beside this.
-pub(crate) const SCENARIOS: [&str; 14] = [
+pub(crate) const SCENARIOS: [&str; 15] = [
     "inner",
     "naive",
     "batch",
     "bare",
+    "streamed",
     "inner-echo",
     "naive-echo",
     "batch-echo",
@@ -237,10 +240,36 @@ pub(crate) async fn run(scenario: &str, n: usize, times: usize) {
         "naive" | "naive-echo" => repeat(naive(), batched, times).await,
         "batch" | "batch-echo" => repeat(api().batch(layer()), batched, times).await,
         "bare" => repeat(layer().layer(api()), batched, times).await,
+        "streamed" => repeat(read(layer().stream(Streaming::On).layer(api())), batched, times).await,
         "null" => repeat(Null, alone, n * times).await,
         "pass-through" => repeat(layer().layer(Null), alone, n * times).await,
         _ => panic!("no such scenario; there are {SCENARIOS:?}"),
     }
+}
+
+/// Reads each answer to its end, as it comes.
+fn read<S, R>(
+    service: S,
+) -> impl Service<
+    Request<Body>,
+    Response = Response<()>,
+    Error = Infallible,
+    Future: Future<Output = Result<Response<()>, Infallible>>,
+>
+where
+    S: Service<Request<Body>, Response = Response<R>, Error = Infallible> + Clone,
+    R: HttpBody<Error: Debug> + Unpin,
+{
+    tower::service_fn(move |request| {
+        let mut service = service.clone();
+        async move {
+            let (head, mut body) = service.call(request).await?.into_parts();
+            while let Some(frame) = body.frame().await {
+                black_box(frame.expect("nothing panics"));
+            }
+            Ok(Response::from_parts(head, ()))
+        }
+    })
 }
 
 async fn repeat<S, R>(mut service: S, request: impl Fn() -> Request<Body>, times: usize)
