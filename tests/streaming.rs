@@ -221,7 +221,8 @@ async fn an_answer_is_closed_when_time_runs_out() {
 
 #[tokio::test(start_paused = true)]
 async fn silence_is_filled_where_the_format_can() {
-    for (accept, filler) in [("application/json", "\n"), ("application/xml", "\n")] {
+    let accepted = ["application/json", "application/xml"];
+    for accept in &accepted[..1 + usize::from(cfg!(feature = "xml"))] {
         let layer = streaming().keep_alive(Duration::from_secs(5));
         let mut batch = request(json!([{"path": "/1"}, {"path": "/18"}]));
         batch.headers_mut().insert(header::ACCEPT, accept.parse().unwrap());
@@ -229,7 +230,7 @@ async fn silence_is_filled_where_the_format_can() {
         let start = tokio::time::Instant::now();
         let mut times = Vec::new();
         while let Some(piece) = piece(&mut body).await {
-            times.extend((piece == filler).then(|| start.elapsed().as_secs()));
+            times.extend((piece == "\n").then(|| start.elapsed().as_secs()));
         }
         // The first result comes after a second, and the time is counted from then.
         assert_eq!(times, [6, 11, 16], "{accept}");
