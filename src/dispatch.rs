@@ -15,10 +15,8 @@ use tokio::time::Instant;
 
 use crate::{
     batch::{Batch, Slot, State, Uses, Verdict},
-    builder::DecodeContext,
     config::Config,
     context::BatchContext,
-    extract::extract,
     groups::{Groups, Open, Stage},
     inherit::Inheritance,
     plan::{Plan, Step, Why},
@@ -26,11 +24,11 @@ use crate::{
     running::{Ended, Place, Running},
     send::Budget,
     timer::{Timer, after},
-    unwind::caught,
-    watch::{self, Watch},
+    watch::Watch,
 };
 
 mod atomic;
+mod values;
 
 /// After this many operations that begin or end in one poll the executor gets its turn: a batch whose operations are all
 /// ready at once would otherwise hold a thread for as long as it lasts.
@@ -288,40 +286,6 @@ where
         Some(index)
     }
 
-    /// Gives an operation what it takes from others.
-    fn fill(&mut self, index: usize) -> Result<(), Box<Problem>> {
-        let Slot { label, state } = &mut self.slots[index];
-        let State::Ready(message) = state else { return Ok(()) };
-        let mut message = mem::take(message);
-        if let Some(needs) = message.needs.take() {
-            let cx = DecodeContext::new(&self.config, &self.head);
-            // A policy on targets is asked, and others have code of their own in there: what runs already must go on.
-            let filled = caught(|| needs.fill(cx, label, message, &mut self.references_left));
-            message = filled.unwrap_or_else(|| Err(Box::new(not_filled())))?;
-        }
-        *state = State::Ready(message);
-        Ok(())
-    }
-
-    /// Gives others the values that they take from this outcome.
-    fn hand_over(&mut self, index: usize, verdict: &Verdict) {
-        let (Some(mut uses), Ok(response)) = (self.uses.remove(&index), verdict) else { return };
-        if !response.status().is_success() {
-            return;
-        }
-        // Some have ended already, for another reason.
-        uses.retain(|&(user, _)| self.slots[user].needs().is_some());
-        let sources = uses.iter().filter_map(|&(user, nth)| Some(&self.slots[user].needs()?.references[nth].source));
-        let (cx, target) = (DecodeContext::new(&self.config, &self.head), self.slots[index].label.target.as_ref());
-        let sources: Vec<_> = sources.collect();
-        let values = caught(|| extract(cx, target, response, &sources, &mut self.values_left)).unwrap_or_default();
-        for ((user, nth), value) in uses.into_iter().zip(values) {
-            if let Some(needs) = self.slots[user].needs_mut() {
-                needs.references[nth].value = Some(value);
-            }
-        }
-    }
-
     /// Gives a slot its outcome, unless it has one, and tells who wants to know.
     fn end(&mut self, index: usize, verdict: Verdict) {
         let total = self.slots.len();
@@ -387,11 +351,6 @@ fn status(verdict: &Verdict) -> StatusCode {
         Ok(response) => response.status(),
         Err(problem) => problem.status(),
     }
-}
-
-fn not_filled() -> Problem {
-    watch::cause("an operation could not be made", &"see the panic's own message");
-    Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "the operation could not be made; it was not carried out")
 }
 
 fn not_begun() -> Problem {
