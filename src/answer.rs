@@ -22,7 +22,7 @@ pub(crate) struct Answer {
     encoder: Box<dyn Encoder>,
     order: ResultOrder,
     status: StatusCode,
-    /// Nowhere where the head has been sent already.
+    /// None are kept where the head has been sent already.
     cookies: Option<Cookies>,
     body: Vec<u8>,
     written: usize,

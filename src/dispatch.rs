@@ -51,10 +51,10 @@ pub(crate) struct Dispatch<S, F> {
     values_left: usize,
     references_left: usize,
     running: FuturesUnordered<Running<F>>,
-    /// Behind what runs, so that handles to a transaction are dropped before it is.
-    groups: Option<Box<Groups>>,
     /// Where the next operation is polled for the first time. Most end there, and the place is used again.
     place: Place<F>,
+    /// Behind what runs, so that handles to a transaction are dropped before it is.
+    groups: Option<Box<Groups>>,
     timer: Timer,
     batch_deadline: Instant,
     /// That counts from the last outcome.

@@ -205,9 +205,10 @@ impl<'a> Draft<'a> {
             let detail = format!("`body` is nested more than {limit} levels deep");
             return self.refuse(Problem::bad_request(detail).at("/body"));
         }
-        self.body(body.clone(), Some(HeaderValue::from_static("application/json")));
-        if let Some(links) = &mut self.links {
-            links.needs.find_holes(text);
+        let holes = self.links.as_ref().map(|links| links.needs.find_holes(text));
+        self.body(body, Some(HeaderValue::from_static("application/json")));
+        if let (Some(links), Some(holes)) = (&mut self.links, holes) {
+            links.needs.holes = holes;
         }
     }
 

@@ -73,7 +73,8 @@ impl Needs {
     }
 
     /// Finds each object that is exactly `{"$ref": "name"}`, with a name that there is. All else is data.
-    pub(crate) fn find_holes(&mut self, json: &str) {
+    pub(crate) fn find_holes(&self, json: &str) -> Vec<(Range<usize>, usize)> {
+        let mut holes = Vec::new();
         let mut last: [Token; 4] = std::array::from_fn(|_| Token { first: b' ', range: 0..0 });
         for token in tokens(json) {
             if let ([b'{', b'"', b':', b'"'], b'}') = (last.each_ref().map(|token| token.first), token.first) {
@@ -81,12 +82,13 @@ impl Needs {
                 let is_ref = json_text::string(name).is_some_and(|name| name == "$ref");
                 let value = json_text::string(value).filter(|_| is_ref);
                 if let Some(index) = value.and_then(|value| self.find(&value)) {
-                    self.holes.push((last[0].range.start..token.range.end, index));
+                    holes.push((last[0].range.start..token.range.end, index));
                 }
             }
             last.rotate_left(1);
             last[3] = token;
         }
+        holes
     }
 
     /// Puts the values where they belong. What comes of it passes the same door as what a client writes itself. `left`

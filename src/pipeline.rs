@@ -41,10 +41,9 @@ where
 {
     let deadline = after(config.limits.batch_timeout);
     let watch = Watch::batch(request.uri().path());
-    let whole = watch.clone();
-    watch.over(async move {
+    watch.clone().over(async move {
         let answered = match guard(&request, misplaced) {
-            Ok(()) => run(inner, request, Arc::clone(&config), deadline, whole).await,
+            Ok(()) => run(inner, request, Arc::clone(&config), deadline, watch).await,
             Err(rejection) => Err(rejection),
         };
         let response = answered.unwrap_or_else(|rejection| (config.render_rejection)(&rejection).map(Ours::from));

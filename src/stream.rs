@@ -57,7 +57,7 @@ pub(crate) struct Streamed<S, F> {
     watch: Watch,
     silence: Silence,
     has_begun: bool,
-    /// Results have been handed over since the batch went on the last time.
+    /// The batch goes on for the first time, or for the first time since results were handed over.
     was_taken: bool,
     /// Something has just been handed over, and the executor is given its turn before anything more is done.
     rests: bool,
@@ -120,7 +120,7 @@ where
         }
         // The head is sent with the first piece, and must not wait for what operations do before they wait.
         if !mem::replace(&mut self.has_begun, true) && self.answer.len() > 0 {
-            (self.rests, self.was_taken) = (true, true);
+            self.rests = true;
             return Poll::Ready(Some(self.answer.take()));
         }
         // Much time may have passed since the last piece was taken.

@@ -16,7 +16,7 @@ use iri_string::{
 
 use crate::problem::shown;
 
-/// Each is expanded twice, and takes a hundred times as long as a plain character does.
+/// Each is expanded twice, and takes far longer than its bytes would as plain text.
 const MOST_NAMES: usize = 64;
 
 /// A template whose names are all known.
@@ -60,8 +60,8 @@ impl Template {
                 if variables.len() == MOST_NAMES {
                     return Err(format!("a target may have {MOST_NAMES} names at most"));
                 }
-                let (name, length) = name.trim_end_matches('*').split_once(':').unwrap_or((name, "1"));
                 let name = name.trim_end_matches('*');
+                let (name, length) = name.split_once(':').unwrap_or((name, "1"));
                 // RFC 6570 §2.4.1; a value cut to nothing would make another target.
                 if length.len() > 4 || !length.starts_with(|first: char| ('1'..='9').contains(&first)) {
                     return Err(format!("the length of `{}` must be a number from 1 to 9999 (RFC 6570)", shown(name)));
@@ -100,7 +100,8 @@ impl Template {
         self.replaced(&values, usize::MAX).expect("there is no limit")
     }
 
-    /// `text` gives a value's text, or says why it has none, and is asked once for each name. What comes of it has `limit` bytes at most.
+    /// `text` gives a value's text, or says why it has none, and is asked once for each name. What comes of it has
+    /// `limit` bytes at most.
     pub(crate) fn expand<'a>(
         &'a self,
         limit: usize,
@@ -130,7 +131,7 @@ impl Template {
     }
 }
 
-/// Text that is not to become longer than it may be: a short template can name a long value a thousand times.
+/// Text that is not to become longer than it may be: a short template can name a long value many times.
 struct Bounded {
     text: String,
     limit: usize,

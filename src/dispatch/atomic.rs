@@ -83,9 +83,12 @@ where
 
     /// The outcome of a member of a group that failed: its own if that is why.
     fn roll_back(&mut self, index: usize) {
-        match &self.slots[index].state {
-            State::Provisional(kept) if !status(&kept.0).is_success() => self.confirm(index),
-            _ => self.revoke(index, Box::new(rolled_back())),
+        let is_why = matches!(&self.slots[index].state, State::Provisional(kept) if !status(&kept.0).is_success());
+        if !is_why {
+            return self.revoke(index, Box::new(rolled_back()));
+        }
+        if let Some(verdict) = self.slots[index].release() {
+            self.end(index, verdict.map_err(|problem| Box::new(problem.and(ROLLED_BACK))));
         }
     }
 
@@ -97,9 +100,9 @@ where
         self.end(index, Err(problem));
     }
 
+    /// Makes the outcome that was kept the last word.
     fn confirm(&mut self, index: usize) {
         if let Some(verdict) = self.slots[index].release() {
-            let verdict = verdict.map_err(|problem| Box::new(problem.and(ROLLED_BACK)));
             self.end(index, verdict);
         }
     }

@@ -27,7 +27,7 @@ where
         let mut message = mem::take(message);
         if let Some(needs) = message.needs.take() {
             let cx = DecodeContext::new(&self.config, &self.head);
-            // A policy on targets is asked, and others have code of their own in there: what runs already must go on.
+            // The server's policy on targets is asked in there, and may panic: what runs already must go on.
             let filled = caught(|| needs.fill(cx, label, message, &mut self.references_left));
             message = filled.unwrap_or_else(|| Err(Box::new(not_filled())))?;
         }
