@@ -8,6 +8,7 @@ use crate::{
     cookies::Cookies,
     format::{EncodeContext, Encoder, ResultOrder},
     negotiate::Formats,
+    window::Window,
 };
 
 /// When the first operation of a large batch ends last, all others wait to be written: not in one go, for others than
@@ -46,7 +47,7 @@ impl Answer {
     }
 
     /// Writes what can be written by now, in request order, or a part of it. Whether there may be more.
-    pub(crate) fn write(&mut self, slots: &mut [Slot]) -> bool {
+    pub(crate) fn write(&mut self, slots: &mut Window<Slot>) -> bool {
         for _ in 0..OUTCOMES_AT_A_TIME {
             let Some(slot) = slots.get_mut(self.written).filter(|slot| slot.is_done()) else { return false };
             self.write_one(self.written, slot);

@@ -8,6 +8,7 @@ use http::{
 };
 
 use crate::{
+    config::Config,
     graph::Graph,
     needs::Needs,
     plan::{Kind, Order},
@@ -25,6 +26,14 @@ pub struct Batch {
     /// What waits for what, where anything does but by order.
     pub(crate) graph: Option<Graph>,
     pub(crate) uses: Uses,
+}
+
+impl Batch {
+    /// One of which all is still to come.
+    pub(crate) fn to_come(config: &Config) -> Self {
+        let (order, stop_on_failure) = (config.order, config.stop_on_failure);
+        Self { slots: Vec::new(), order, stop_on_failure, graph: None, uses: Uses::new() }
+    }
 }
 
 /// For each operation that others refer to: which ones, by which of their references.
@@ -77,6 +86,11 @@ pub(crate) struct Message {
 pub(crate) type Verdict = Result<Response<Bytes>, Box<Problem>>;
 
 impl Slot {
+    pub(crate) fn new(label: Label, message: Message, problem: Option<Box<Problem>>) -> Self {
+        let state = problem.map_or(State::Ready(message), State::Refused);
+        Self { label, state }
+    }
+
     /// What the plan has to know of it.
     pub(crate) fn kind(&self) -> Kind {
         match self.state {

@@ -112,7 +112,7 @@ impl BatchBuilder<'_> {
                 return Err(problem.at(format!("{}/{index}/id", self.pointer)).into());
             }
         }
-        let problem = draft.finish();
+        let mut problem = draft.finish();
         if let Some(links) = draft.take_links() {
             let Links { relations, mut needs } = *links;
             self.relations.push((index, relations));
@@ -121,13 +121,10 @@ impl BatchBuilder<'_> {
                 draft.message.needs = Some(Box::new(needs));
             }
         }
-        self.slots.push(match problem {
-            None => Slot { label: draft.label, state: State::Ready(draft.message) },
-            Some(mut problem) => {
-                problem.within(&self.pointer_to(index));
-                Slot { label: draft.label, state: State::Refused(problem) }
-            }
-        });
+        if let Some(problem) = &mut problem {
+            problem.within(&self.pointer_to(index));
+        }
+        self.slots.push(Slot::new(draft.label, draft.message, problem));
         Ok(())
     }
 
@@ -171,7 +168,7 @@ impl BatchBuilder<'_> {
     /// An empty batch is a mistake of its sender.
     pub fn finish(mut self) -> Result<Batch, Rejection> {
         if self.slots.is_empty() {
-            return Err(Rejection::malformed("the batch is empty: it needs at least one operation"));
+            return Err(Rejection::empty());
         }
         let graph = if self.atomic || !self.relations.is_empty() { self.graph() } else { None };
         Ok(Batch {

@@ -6,7 +6,7 @@ use http::{HeaderName, Method, Request, Response, StatusCode, header, uri::PathA
 use crate::{
     context::BatchContext,
     fault,
-    format::{Decode, Encode, json},
+    format::{Decoder, Encode, json},
     inherit::Forward,
     limits::Limits,
     plan::Order,
@@ -39,7 +39,7 @@ pub(crate) struct Config {
     /// What of an operation's response is told in the answer.
     pub(crate) result_headers: Vec<HeaderName>,
     pub(crate) forwards: Vec<Forward>,
-    pub(crate) decoders: Vec<Arc<dyn Decode>>,
+    pub(crate) decoders: Vec<Decoder>,
     /// In order of the server's preference.
     pub(crate) encoders: Vec<Arc<dyn Encode>>,
     pub(crate) target_policy: Option<Arc<TargetPolicy>>,
@@ -112,11 +112,17 @@ impl Default for Config {
                 header::WWW_AUTHENTICATE,
             ],
             forwards: Vec::new(),
-            decoders: vec![Arc::new(json::Json)],
+            decoders: vec![
+                Decoder::Whole(Arc::new(json::Json)),
+                #[cfg(feature = "ndjson")]
+                Decoder::Lines(Arc::new(crate::format::ndjson::Ndjson)),
+            ],
             encoders: vec![
                 Arc::new(json::Json),
                 #[cfg(feature = "xml")]
                 Arc::new(crate::format::multistatus::Multistatus),
+                #[cfg(feature = "ndjson")]
+                Arc::new(crate::format::ndjson::Ndjson),
             ],
             target_policy: None,
             error_status: Arc::new(fault::status),

@@ -6,6 +6,7 @@ use std::{
     mem,
     sync::Arc,
     task::{Context, Poll, ready},
+    time::Duration,
 };
 
 use bytes::Bytes;
@@ -19,20 +20,26 @@ use crate::{
     context::BatchContext,
     groups::{Groups, Open, Stage},
     inherit::Inheritance,
+    intake::Intake,
     plan::{Plan, Step, Why},
     problem::{Problem, shown},
     running::{Ended, Place, Running},
     send::Budget,
     timer::{Timer, after},
     watch::Watch,
+    window::Window,
 };
 
 mod atomic;
+mod intake;
 mod values;
 
 /// After this many operations that begin or end in one poll the executor gets its turn: a batch whose operations are all
 /// ready at once would otherwise hold a thread for as long as it lasts.
 const STEPS_PER_POLL: usize = 32;
+
+/// How long nothing may happen in a batch that is read while it arrives.
+const STREAM_IDLE_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// The operations of one batch, on their way through the inner service.
 ///
@@ -45,7 +52,11 @@ pub(crate) struct Dispatch<S, F> {
     inheritance: Inheritance,
     send: S,
     plan: Plan,
-    slots: Vec<Slot>,
+    slots: Window<Slot>,
+    /// How many there will be, if that is known.
+    total: Option<usize>,
+    /// Where further ones come from.
+    intake: Option<Box<Intake>>,
     uses: Uses,
     /// Bytes of values that may still be kept for references, and bytes that these may still bring in.
     values_left: usize,
@@ -57,8 +68,10 @@ pub(crate) struct Dispatch<S, F> {
     groups: Option<Box<Groups>>,
     timer: Timer,
     batch_deadline: Instant,
-    /// That counts from the last outcome.
-    is_idle_timed: bool,
+    /// How long nothing may happen, where the batch's deadline goes by that.
+    idle_timeout: Option<Duration>,
+    /// Something has happened since the clock was looked at.
+    has_moved: bool,
     /// No time runs out before this.
     next_deadline: Instant,
     /// Where the search for unfinished operations goes on, once time has run out.
@@ -89,7 +102,7 @@ where
         send: S,
     ) -> Self {
         let Batch { slots, order, stop_on_failure, graph, uses } = batch;
-        let kinds = slots.iter().map(Slot::kind).collect();
+        let (kinds, total) = (slots.iter().map(Slot::kind).collect(), Some(slots.len()));
         Self {
             groups: graph.as_ref().filter(|graph| !graph.groups.is_empty()).map(|_| Box::default()),
             plan: Plan::new(order, config.limits.concurrency, stop_on_failure, kinds, graph),
@@ -100,13 +113,16 @@ where
             budget,
             inheritance,
             send,
-            slots,
+            slots: slots.into(),
+            total,
+            intake: None,
             uses,
             running: FuturesUnordered::new(),
             place: Place::empty(),
             timer: Timer::default(),
             batch_deadline,
-            is_idle_timed: false,
+            idle_timeout: None,
+            has_moved: false,
             next_deadline: batch_deadline,
             overdue: None,
             turn: Turn::default(),
@@ -122,32 +138,22 @@ where
     /// is not the batch's.
     pub(crate) fn resume(&mut self) {
         self.turn.looked = false;
-        self.restart_clock();
+        self.idle_timeout = self.idle_timeout.or(self.config.limits.idle_timeout);
+        self.has_moved = true;
     }
 
-    /// Something has happened: from now on counts the time that may pass before anything else does.
-    pub(crate) fn restart_clock(&mut self) {
-        if let Some(idle_timeout) = self.config.limits.idle_timeout {
-            self.is_idle_timed = true;
-            self.batch_deadline = after(idle_timeout);
-            self.next_deadline = self.next_deadline.min(self.batch_deadline);
-        }
-    }
-
-    /// Outcomes of so many bytes have been sent, and make room for others.
-    pub(crate) fn give_back(&self, bytes: usize) {
-        self.budget.give_back(bytes);
-    }
-
-    /// All slots, in request order.
-    pub(crate) fn slots(&mut self) -> &mut [Slot] {
+    /// In request order, all slots that are not forgotten.
+    pub(crate) fn slots(&mut self) -> &mut Window<Slot> {
         &mut self.slots
     }
 
     pub(crate) fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<usize>> {
         let next = self.poll_turn(cx);
         match &next {
-            Poll::Ready(Some(_)) => self.turn.steps += 1,
+            Poll::Ready(Some(_)) => {
+                self.turn.steps += 1;
+                self.has_moved = true;
+            }
             Poll::Ready(None) | Poll::Pending => self.turn = Turn::default(),
         }
         next
@@ -193,10 +199,12 @@ where
                 Step::Begin(group) => self.stage(Stage::Begin, group),
                 Step::Commit(group) => self.stage(Stage::Commit, group),
                 Step::Rollback(group) => self.stage(Stage::Rollback, group),
-                Step::Wait => match self.look(cx) {
+                Step::Starve if self.take_in(cx).is_ready() => continue,
+                Step::Starve | Step::Wait => match self.look(cx) {
                     Some(Some(index)) => return Poll::Ready(Some(index)),
                     Some(None) => {}
                     None => {
+                        self.restart_clock();
                         ready!(self.timer.poll_until(self.next_deadline, cx));
                         self.expire(Instant::now());
                     }
@@ -208,14 +216,23 @@ where
     }
 
     fn yield_now(&mut self, cx: &mut Context<'_>) -> Poll<Option<usize>> {
+        self.restart_clock();
         self.expire(Instant::now());
         cx.waker().wake_by_ref();
         Poll::Pending
     }
 
+    /// If something has happened, the time counts from now on that may pass before anything else does.
+    fn restart_clock(&mut self) {
+        if let (true, Some(idle_timeout)) = (mem::take(&mut self.has_moved), self.idle_timeout) {
+            self.batch_deadline = after(idle_timeout);
+            self.next_deadline = self.next_deadline.min(self.batch_deadline);
+        }
+    }
+
     /// Sends one operation. Most are ready at once, and never leave their place.
     fn start(&mut self, index: usize, cx: &mut Context<'_>) -> Poll<Verdict> {
-        let (timed, total) = (self.config.on_outcome.is_some(), self.slots.len());
+        let (timed, total) = (self.config.on_outcome.is_some(), self.total);
         if self.slots[index].needs().is_some() {
             if let Err(problem) = self.fill(index) {
                 return Poll::Ready(Err(problem));
@@ -226,7 +243,7 @@ where
         let State::Ready(message) = mem::replace(state, State::Running(Watch::default())) else {
             unreachable!("the plan names each slot once, and no refused one")
         };
-        let context = BatchContext::new(index, label.id.clone(), Some(total));
+        let context = BatchContext::new(index, label.id.clone(), total);
         let mut request = self.inheritance.request(label, message, context);
         let group = self.plan.group_of(index).and_then(|group| self.groups.as_ref()?.open(group.start));
         if let Some(group) = group {
@@ -288,18 +305,22 @@ where
 
     /// Gives a slot its outcome, unless it has one, and tells who wants to know.
     fn end(&mut self, index: usize, verdict: Verdict) {
-        let total = self.slots.len();
+        self.free_line(index);
+        let total = self.total;
         let slot = &mut self.slots[index];
         let watch = slot.end(verdict);
         let Some(outcome) = slot.outcome(index) else { return };
         let elapsed = watch.unwrap_or_else(|| Watch::idle(index, &slot.label)).stop(outcome.status());
         if let Some(on_outcome) = &self.config.on_outcome {
-            on_outcome(&BatchContext::new(index, slot.label.id.clone(), Some(total)), outcome.status(), elapsed);
+            on_outcome(&BatchContext::new(index, slot.label.id.clone(), total), outcome.status(), elapsed);
         }
     }
 
     fn skipped(&self, why: Why) -> Problem {
-        let id = |index: usize| self.slots[index].label.id.as_deref().unwrap_or_default();
+        let id = |index: usize| match self.slots.get(index) {
+            Some(slot) => slot.label.id.as_deref().unwrap_or_default(),
+            None => self.intake.as_ref().and_then(|intake| intake.recent.id(index)).unwrap_or_default(),
+        };
         let detail = match why {
             Why::Dependency(index) => {
                 format!("`{}`, which this operation or its group depends on, did not succeed", shown(id(index))).into()
@@ -315,7 +336,7 @@ where
             return;
         }
         // Where it is time for a single operation too, its end is something that happens.
-        let is_busy = self.is_idle_timed && self.running.iter().any(|running| running.deadline <= now);
+        let is_busy = self.idle_timeout.is_some() && self.running.iter().any(|running| running.deadline <= now);
         let is_over = now >= self.batch_deadline && !is_busy;
         self.next_deadline = self.batch_deadline;
         for running in self.running.iter_mut() {
@@ -334,8 +355,9 @@ where
 
     /// Ends the first slot from this one on that hasn't ended yet.
     fn end_overdue(&mut self, from: usize) -> Option<usize> {
-        let index = (from..self.slots.len())
-            .find(|&index| !matches!(self.slots[index].state, State::Done(_) | State::Written))?;
+        let mut left = from.max(self.slots.start())..self.slots.end();
+        let left = left.find(|&index| !matches!(self.slots[index].state, State::Done(_) | State::Written));
+        let Some(index) = left else { return self.give_up() };
         self.overdue = Some(index + 1);
         match self.slots[index].state {
             State::Provisional(_) => self.break_off(index),

@@ -12,12 +12,15 @@ use crate::{
     batch::{Batch, Outcome},
     builder::DecodeContext,
     config::Config,
+    draft::Draft,
     rejection::Rejection,
 };
 
 pub(crate) mod json;
 #[cfg(feature = "xml")]
 pub(crate) mod multistatus;
+#[cfg(feature = "ndjson")]
+pub(crate) mod ndjson;
 
 /// Reads a batch.
 ///
@@ -71,6 +74,85 @@ pub trait Decode: Send + Sync + 'static {
     ///
     /// Where the document can't be read at all.
     fn decode(&self, cx: DecodeContext<'_>, body: Bytes) -> Result<Batch, Rejection>;
+}
+
+/// Reads a batch while it arrives: one operation from each line.
+///
+/// An operation is dispatched when its line is there, and the answer is sent meanwhile, whatever
+/// [`BatchLayer::stream`](crate::BatchLayer::stream) says. So a batch may be longer than what fits into memory, and none of
+/// it is known before it is there: whatever is wrong with a line is said with [`Draft::refuse`], and is the outcome of that
+/// line; nothing can refuse the batch any more.
+///
+/// ```
+/// use bytes::Bytes;
+/// use tower_multistatus::{BatchLayer, DecodeContext, DecodeLines, Draft};
+///
+/// /// One target a line: a batch of GETs that needn't ever end.
+/// struct Targets;
+///
+/// impl DecodeLines for Targets {
+///     fn media_types(&self) -> &[&'static str] {
+///         &["text/uri-list"]
+///     }
+///
+///     fn decode_line<'a>(&self, cx: DecodeContext<'a>, line: Bytes) -> Draft<'a> {
+///         let mut operation = cx.operation();
+///         operation.target(line, "");
+///         operation
+///     }
+/// }
+///
+/// let layer = BatchLayer::new().line_decoder(Targets);
+/// ```
+pub trait DecodeLines: Send + Sync + 'static {
+    /// The media types that it reads, for [`accepts`](Self::accepts) and for telling a client what it could have sent.
+    fn media_types(&self) -> &[&'static str];
+
+    /// Whether it reads this media type: `type/subtype`, in lower case, without parameters.
+    fn accepts(&self, media_type: &str) -> bool {
+        self.media_types().contains(&media_type)
+    }
+
+    /// How to answer a batch that was read so; unless overridden in NDJSON, if `Accept` allows it and the server has it
+    /// (feature `ndjson`).
+    fn reply(&self) -> Reply {
+        Reply::Prefer("application/x-ndjson")
+    }
+
+    /// Reads one operation from one line, which is given without its end. Blank lines are passed over before.
+    ///
+    /// A pointer in a problem is relative to the line.
+    fn decode_line<'a>(&self, cx: DecodeContext<'a>, line: Bytes) -> Draft<'a>;
+}
+
+/// What reads batches, whole or line by line.
+#[derive(Clone)]
+pub(crate) enum Decoder {
+    Whole(Arc<dyn Decode>),
+    Lines(Arc<dyn DecodeLines>),
+}
+
+impl Decoder {
+    pub(crate) fn media_types(&self) -> &[&'static str] {
+        match self {
+            Self::Whole(decoder) => decoder.media_types(),
+            Self::Lines(decoder) => decoder.media_types(),
+        }
+    }
+
+    pub(crate) fn accepts(&self, media_type: &str) -> bool {
+        match self {
+            Self::Whole(decoder) => decoder.accepts(media_type),
+            Self::Lines(decoder) => decoder.accepts(media_type),
+        }
+    }
+
+    pub(crate) fn reply(&self) -> Reply {
+        match self {
+            Self::Whole(decoder) => decoder.reply(),
+            Self::Lines(decoder) => decoder.reply(),
+        }
+    }
 }
 
 /// In which media type a batch is answered.

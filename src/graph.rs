@@ -80,15 +80,10 @@ impl Graph {
         sketch.refuse_siblings();
         sketch.finish(&edges)
     }
-
-    /// The members of the group that this operation belongs to.
-    pub(crate) fn group_of(&self, index: usize) -> Option<Range<usize>> {
-        find_group(&self.groups, index)
-    }
 }
 
 /// That of the groups, which stand in request order, to which this operation belongs.
-fn find_group(groups: &[Range<usize>], index: usize) -> Option<Range<usize>> {
+pub(crate) fn find_group(groups: &[Range<usize>], index: usize) -> Option<Range<usize>> {
     let after = groups.partition_point(|group| group.start <= index);
     groups[..after].last().filter(|group| group.contains(&index)).cloned()
 }

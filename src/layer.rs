@@ -7,15 +7,15 @@ use tower::Layer;
 use crate::{
     config::{Config, Mount},
     context::BatchContext,
-    format::{Decode, Encode},
+    format::{Decode, DecodeLines, Decoder, Encode},
     plan::Order,
     rejection::Rejection,
     service::BatchService,
-    stream::Streaming,
     transaction::Coordinator,
 };
 
 mod limits;
+mod stream;
 
 /// Gives the service that it wraps a batch endpoint.
 ///
@@ -184,45 +184,6 @@ impl BatchLayer {
         self.with(|config| config.spawn = true)
     }
 
-    /// Which answers are sent while their batch still runs: status and head at once, and each result when it is there;
-    /// [`Streaming::Off`] by default.
-    ///
-    /// ```
-    /// use tower_multistatus::{BatchLayer, Streaming};
-    ///
-    /// // Small answers are whole and have a length, large ones come bit by bit.
-    /// let layer = BatchLayer::new().max_operations(10_000).stream(Streaming::From(100));
-    /// ```
-    ///
-    /// In JSON and in XML the results then stand in the order in which they came: each has its `index`. A client that reads
-    /// slowly slows its batch down, and one that goes away ends it. What is cut off can be told from what is whole: it is no
-    /// whole document.
-    ///
-    /// While a client doesn't read, nothing of its batch goes on: what runs keeps what it holds (a permit, the transaction
-    /// of a group), and its time-outs are seen only when the client reads again. So a client that stops reading, and stays
-    /// connected, holds that for as long as the server lets it. With `spawn` operations go on by themselves, and hold
-    /// nothing longer than they take; only groups still wait.
-    ///
-    /// When the head has been sent, some things can no longer be done. Cookies that operations set are left out. There is no
-    /// `Content-Length`. The batch can't be refused any more, though all that refuses a batch as a whole is known before.
-    pub fn stream(self, streaming: Streaming) -> Self {
-        self.with(|config| config.streaming = streaming)
-    }
-
-    /// In an answer that is [streamed](Self::stream), the time from one outcome to the next, in the place of the
-    /// [time of the whole batch](Self::batch_timeout): a batch may then take as long as it goes on. Off by default.
-    ///
-    /// A pause of the client's, in which it doesn't read, doesn't count.
-    pub fn idle_timeout(self, timeout: Duration) -> Self {
-        self.with(|config| config.limits.idle_timeout = Some(timeout))
-    }
-
-    /// In an answer that is [streamed](Self::stream), sends a line end after so much silence, for formats where that
-    /// means nothing (JSON and XML are such), so that no proxy takes the connection for dead. At least a second; off by default.
-    pub fn keep_alive(self, silence: Duration) -> Self {
-        self.with(|config| config.keep_alive = Some(silence.max(Duration::from_secs(1))))
-    }
-
     /// The time of one operation, from when it begins, readiness of the service included; 30 s by default. After it,
     /// the operation is dropped and its outcome is a 504.
     pub fn operation_timeout(self, timeout: Duration) -> Self {
@@ -302,7 +263,12 @@ impl BatchLayer {
 
     /// One more way to read batches. It comes before ours: it gets what it accepts.
     pub fn decoder(self, decoder: impl Decode) -> Self {
-        self.with(|config| config.decoders.push(Arc::new(decoder)))
+        self.with(|config| config.decoders.push(Decoder::Whole(Arc::new(decoder))))
+    }
+
+    /// One more way to read batches while they arrive. It comes before ours: it gets what it accepts.
+    pub fn line_decoder(self, decoder: impl DecodeLines) -> Self {
+        self.with(|config| config.decoders.push(Decoder::Lines(Arc::new(decoder))))
     }
 
     /// One more way to write answers. It takes the place of ours where both write the same media type.
@@ -314,7 +280,7 @@ impl BatchLayer {
     pub fn format(self, format: impl Decode + Encode) -> Self {
         let format = Arc::new(format);
         self.with(|config| {
-            config.decoders.push(Arc::clone(&format) as _);
+            config.decoders.push(Decoder::Whole(Arc::clone(&format) as _));
             config.encoders.push(format);
         })
     }

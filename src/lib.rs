@@ -151,8 +151,10 @@ mod builder;
 mod draft;
 mod format;
 mod json_text;
+mod lines;
 mod needs;
 mod read;
+mod recent;
 mod reference;
 mod target;
 mod template;
@@ -160,6 +162,7 @@ mod template;
 // plan
 mod graph;
 mod plan;
+mod window;
 
 // dispatch
 mod context;
@@ -168,6 +171,7 @@ mod extract;
 pub mod fault;
 mod groups;
 mod inherit;
+mod intake;
 mod running;
 mod send;
 mod spawn;
@@ -187,7 +191,7 @@ pub use crate::{
     builder::{BatchBuilder, DecodeContext},
     context::BatchContext,
     draft::Draft,
-    format::{Decode, Encode, EncodeContext, Encoder, Reply, ResultOrder},
+    format::{Decode, DecodeLines, Encode, EncodeContext, Encoder, Reply, ResultOrder},
     future::ResponseFuture,
     layer::BatchLayer,
     plan::Order,

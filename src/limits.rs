@@ -24,6 +24,15 @@ pub(crate) struct Limits {
     pub(crate) headers: usize,
     pub(crate) header_bytes: usize,
     pub(crate) json_depth: usize,
+    // What is read while it arrives has no end, so these are for what of it is there at a time.
+    pub(crate) line_bytes: usize,
+    pub(crate) result_bytes: usize,
+    /// Lines whose operations have not ended, and results that have not been sent. More is read only below this.
+    pub(crate) in_flight_bytes: usize,
+    /// How many operations after the oldest that has not ended may begin; ids are known as long.
+    pub(crate) window: usize,
+    /// Operations of one stream.
+    pub(crate) lines: Option<usize>,
 }
 
 impl Default for Limits {
@@ -44,6 +53,11 @@ impl Default for Limits {
             headers: 64,
             header_bytes: 16 << 10,
             json_depth: 64,
+            line_bytes: 1 << 20,
+            result_bytes: 1 << 20,
+            in_flight_bytes: 4 << 20,
+            window: 1000,
+            lines: None,
         }
     }
 }

@@ -7,14 +7,14 @@ use mediatype::{MediaType, MediaTypeList, ReadParams, names};
 
 use crate::{
     config::Config,
-    format::{Decode, Encode, Reply},
+    format::{Decoder, Encode, Reply},
     media_type::essence,
     rejection::Rejection,
 };
 
 /// What reads the batch, what writes the answer, and in which of its media types.
 pub(crate) struct Formats<'a> {
-    pub(crate) decoder: &'a Arc<dyn Decode>,
+    pub(crate) decoder: &'a Decoder,
     pub(crate) encoder: &'a Arc<dyn Encode>,
     pub(crate) media_type: &'static str,
 }
@@ -37,7 +37,7 @@ fn is_identity(coding: &[u8]) -> bool {
     coding.is_empty() || coding.eq_ignore_ascii_case(b"identity")
 }
 
-fn reader<'a>(config: &'a Config, headers: &HeaderMap) -> Result<&'a Arc<dyn Decode>, Rejection> {
+fn reader<'a>(config: &'a Config, headers: &HeaderMap) -> Result<&'a Decoder, Rejection> {
     // Two of them is how one layer's check is made to see another type than the next layer's parser.
     let mut sent = headers.get_all(header::CONTENT_TYPE).iter();
     let found = match (sent.next().and_then(|value| value.to_str().ok()), sent.next()) {

@@ -10,17 +10,20 @@ use tower::BoxError;
 
 use crate::{
     answer::Answer,
+    batch::Batch,
     body::{Ours, ResponseBody},
     builder::DecodeContext,
     config::Config,
     context::BatchContext,
     dispatch::Dispatch,
-    format::EncodeContext,
+    format::{Decoder, EncodeContext},
     inherit::Inheritance,
+    intake::Intake,
+    lines::Lines,
     negotiate::negotiate,
     read::read,
     rejection::Rejection,
-    send::{Budget, send},
+    send::{Budget, Scope, send},
     service::Inner,
     spawn,
     stream::Streamed,
@@ -74,21 +77,37 @@ where
 {
     let (head, body) = request.into_parts();
     let formats = negotiate(&config, &head.headers)?;
-    let bytes = read(body, config.limits.request_bytes, deadline).await?;
-    let batch = formats.decoder.decode(DecodeContext::new(&config, &head), bytes)?;
-    watch::operations(batch.slots.len());
+    let (batch, intake) = match formats.decoder {
+        Decoder::Whole(decoder) => {
+            let bytes = read(body, config.limits.request_bytes, deadline).await?;
+            let batch = decoder.decode(DecodeContext::new(&config, &head), bytes)?;
+            watch::operations(batch.slots.len());
+            (batch, None)
+        }
+        Decoder::Lines(decoder) => {
+            let lines = Lines::begin(body, config.limits.line_bytes).await?;
+            (Batch::to_come(&config), Some(Intake::new(lines, Arc::clone(decoder))))
+        }
+    };
     let mut answer =
         Answer::begin(&formats, EncodeContext::new(Arc::clone(&config), formats.media_type, head.uri.path()));
     let inheritance = Inheritance::new(&head, &config.forwards);
-    let is_streamed = config.streaming.applies_to(batch.slots.len());
-    let (budget, spawned) = (Budget::new(Arc::clone(&config), is_streamed), config.spawn);
+    let scope = match &intake {
+        Some(_) => Scope::InFlight,
+        None if config.streaming.applies_to(batch.slots.len()) => Scope::Held,
+        None => Scope::Answer,
+    };
+    let (budget, spawned) = (Budget::new(Arc::clone(&config), scope), config.spawn);
     let shared = Arc::clone(&budget);
     let send = move |request, watch: &Watch| {
         spawn::run(watch.over(send(inner.clone(), request, Arc::clone(&shared))), spawned)
     };
     let keep_alive = config.keep_alive;
     let mut operations = Dispatch::new(config, head, batch, inheritance, budget, deadline, send);
-    if is_streamed {
+    if let Some(intake) = intake {
+        operations.take_from(intake);
+    }
+    if scope != Scope::Answer {
         let head = answer.head();
         return Ok(
             head.map(|()| Ours::streamed(Streamed::new(answer.without_cookies(), operations, keep_alive, watch)))

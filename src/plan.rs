@@ -4,7 +4,10 @@ use std::{collections::VecDeque, ops::Range};
 
 use http::{Method, StatusCode};
 
-use crate::graph::{Edge, Graph};
+use crate::{
+    graph::{Edge, Graph, Node, find_group},
+    window::Window,
+};
 
 /// In which order the operations of a batch run.
 ///
@@ -35,6 +38,10 @@ pub(crate) enum Kind {
     Unsafe,
     /// Refused before it could run; it has its outcome.
     Refused,
+    /// It has ended, with a 2xx or not.
+    Ended {
+        success: bool,
+    },
 }
 
 impl Kind {
@@ -61,7 +68,9 @@ pub(crate) enum Step {
     Rollback(usize),
     /// Nothing can start before something running has ended.
     Wait,
-    /// All have been started or skipped, and none is running.
+    /// Another one could start, if there were one.
+    Starve,
+    /// All have been started or skipped, none is running, and none will come.
     Done,
 }
 
@@ -87,7 +96,9 @@ pub(crate) struct Plan {
     concurrency: usize,
     stop_on_failure: bool,
     /// Of each node; that of a group stands at its first member.
-    kinds: Vec<Kind>,
+    kinds: Window<Kind>,
+    /// More may come.
+    is_open: bool,
     cursor: usize,
     running: usize,
     /// What runs is something beside which nothing else may.
@@ -115,13 +126,38 @@ impl Plan {
             order,
             concurrency,
             stop_on_failure,
-            kinds,
+            kinds: kinds.into(),
+            is_open: false,
             cursor: 0,
             running: 0,
             fenced: false,
             failed: false,
             waiting,
         }
+    }
+
+    /// More operations are still to come.
+    pub(crate) fn open(&mut self) {
+        self.is_open = true;
+    }
+
+    /// One more operation has come, which waits for earlier ones. No more than `window` are kept in mind.
+    pub(crate) fn push(&mut self, kind: Kind, dependencies: &[usize], window: usize) {
+        let node = self.kinds.end();
+        if !dependencies.is_empty() && self.waiting.is_none() {
+            self.waiting = Some(Box::new(Waiting::since(self.kinds.start(), node)));
+        }
+        self.kinds.push(kind);
+        if let Some(waiting) = &mut self.waiting {
+            waiting.push(dependencies, &self.kinds);
+            waiting.nodes.keep(window);
+        }
+        self.kinds.keep(window);
+    }
+
+    /// No more will come.
+    pub(crate) fn close(&mut self) {
+        self.is_open = false;
     }
 
     #[inline]
@@ -133,11 +169,15 @@ impl Plan {
         }
         let node = self.cursor;
         let Some(&kind) = self.kinds.get(node) else {
-            return if self.running == 0 { Step::Done } else { Step::Wait };
+            return match (self.is_open, self.running) {
+                (true, running) if running < self.concurrency && !self.fenced => Step::Starve,
+                (false, 0) => Step::Done,
+                _ => Step::Wait,
+            };
         };
         let skip = match kind {
             Kind::Refused => Some(Why::Refused),
-            Kind::Safe | Kind::Unsafe => self.stopped(),
+            _ => self.stopped(),
         };
         if skip.is_none() && !(self.running < self.concurrency && self.is_let_through(node)) {
             return Step::Wait;
@@ -152,7 +192,7 @@ impl Plan {
     /// The members of the group that this operation belongs to.
     #[inline]
     pub(crate) fn group_of(&self, index: usize) -> Option<Range<usize>> {
-        self.waiting.as_ref()?.graph.group_of(index)
+        self.waiting.as_ref()?.group_of(index)
     }
 
     /// Says that a running operation has ended.
@@ -181,6 +221,9 @@ impl Plan {
         self.running -= 1;
         self.fenced = false;
         self.failed |= failure;
+        if self.is_open {
+            self.kinds[node] = Kind::Ended { success };
+        }
         if let Some(waiting) = &mut self.waiting {
             waiting.settle(node, success);
         }
@@ -203,10 +246,10 @@ impl Plan {
                 None => self.start(node),
             });
         }
-        while self.cursor < self.kinds.len() {
+        while self.cursor < self.kinds.end() {
             let node = self.cursor;
             let is_held = self.kinds[node] == Kind::Refused || self.stopped().is_some() || !self.is_let_through(node);
-            let Progress { unmet, failed, .. } = self.waiting.as_ref()?.nodes[node];
+            let &Progress { unmet, failed, .. } = &self.waiting.as_ref()?.nodes[node];
             if let Some(failed) = failed.filter(|_| self.kinds[node] != Kind::Refused) {
                 self.cursor += self.len(node);
                 return Some(self.skip(node, Why::Dependency(failed)));
@@ -226,6 +269,9 @@ impl Plan {
 
     fn skip(&mut self, node: usize, why: Why) -> Step {
         self.failed = true;
+        if self.is_open {
+            self.kinds[node] = Kind::Ended { success: false };
+        }
         let rest = node + 1..node + self.len(node);
         if let Some(waiting) = &mut self.waiting {
             waiting.due.extend(rest.map(|index| Step::Skip(index, why)));
@@ -267,8 +313,9 @@ impl Plan {
 /// What is known of operations that wait for others, and of groups.
 #[derive(Debug)]
 struct Waiting {
-    graph: Graph,
-    nodes: Vec<Progress>,
+    /// In request order.
+    groups: Vec<Range<usize>>,
+    nodes: Window<Progress>,
     /// Nodes that the order has let through, and that have not started.
     parked: usize,
     /// Those of them whose dependencies have ended, or which can't run any more.
@@ -277,9 +324,12 @@ struct Waiting {
     due: VecDeque<Step>,
 }
 
-#[derive(Clone, Copy, Debug)]
+#[derive(Debug, Default)]
 struct Progress {
+    /// How many dependencies have not ended yet.
     unmet: usize,
+    /// Who waits for this one.
+    dependents: Vec<Edge>,
     /// The dependency that did not succeed.
     failed: Option<usize>,
     is_parked: bool,
@@ -287,9 +337,39 @@ struct Progress {
 
 impl Waiting {
     fn new(graph: Graph) -> Self {
-        let progress = |unmet| Progress { unmet, failed: None, is_parked: false };
-        let nodes = graph.nodes.iter().map(|node| progress(node.unmet)).collect();
-        Self { graph, nodes, parked: 0, ready: VecDeque::new(), due: VecDeque::new() }
+        let progress = |Node { unmet, dependents }| Progress { unmet, dependents, ..Progress::default() };
+        let nodes: Vec<_> = graph.nodes.into_iter().map(progress).collect();
+        Self { groups: graph.groups, nodes: nodes.into(), parked: 0, ready: VecDeque::new(), due: VecDeque::new() }
+    }
+
+    /// The first one to wait for another is the next one.
+    fn since(start: usize, next: usize) -> Self {
+        let mut waiting = Self::new(Graph::default());
+        waiting.nodes = Window::from_place(start, (start..next).map(|_| Progress::default()));
+        waiting
+    }
+
+    fn push(&mut self, dependencies: &[usize], kinds: &Window<Kind>) {
+        let dependent = self.nodes.end();
+        let mut progress = Progress::default();
+        for &dependency in dependencies {
+            match kinds[dependency] {
+                Kind::Ended { success: true } => {}
+                Kind::Ended { success: false } | Kind::Refused => {
+                    progress.failed.get_or_insert(dependency);
+                }
+                Kind::Safe | Kind::Unsafe => {
+                    progress.unmet += 1;
+                    self.nodes[dependency].dependents.push(Edge { dependent, dependency });
+                }
+            }
+        }
+        self.nodes.push(progress);
+    }
+
+    /// The members of the group that this operation belongs to.
+    fn group_of(&self, index: usize) -> Option<Range<usize>> {
+        find_group(&self.groups, index)
     }
 
     fn park(&mut self, node: usize) {
@@ -305,7 +385,7 @@ impl Waiting {
 
     /// Tells those that wait for this node how it has ended. Each edge is looked at once.
     fn settle(&mut self, node: usize, success: bool) {
-        for Edge { dependent, dependency } in std::mem::take(&mut self.graph.nodes[node].dependents) {
+        for Edge { dependent, dependency } in std::mem::take(&mut self.nodes[node].dependents) {
             let progress = &mut self.nodes[dependent];
             progress.unmet -= 1;
             if !success {
@@ -320,7 +400,7 @@ impl Waiting {
 
     /// Whether an operation that has ended is a member of a group, which then goes on.
     fn go_on(&mut self, index: usize, status: StatusCode) -> bool {
-        let Some(group) = self.graph.group_of(index) else { return false };
+        let Some(group) = self.group_of(index) else { return false };
         self.due.push_back(match index + 1 {
             _ if !status.is_success() => Step::Rollback(group.start),
             next if next < group.end => Step::Run(next),

@@ -86,6 +86,10 @@ impl Rejection {
         Self::from(problem).hinting(header::ACCEPT_ENCODING, "identity")
     }
 
+    pub(crate) fn empty() -> Self {
+        Self::malformed("the batch is empty: it needs at least one operation")
+    }
+
     pub(crate) fn nested() -> Self {
         Self::malformed("a batch can't be an operation of another batch")
     }

@@ -4,7 +4,7 @@ use std::{
     pin::Pin,
     sync::{
         Arc,
-        atomic::{AtomicUsize, Ordering::Relaxed},
+        atomic::{AtomicIsize, Ordering::Relaxed},
     },
     task::{Context, Poll, ready},
 };
@@ -28,22 +28,63 @@ use crate::{
 #[derive(Debug)]
 pub(crate) struct Budget {
     config: Arc<Config>,
-    /// Only what is held at once counts.
-    is_streamed: bool,
-    /// Bytes that the answer may still get.
-    left: AtomicUsize,
+    scope: Scope,
+    /// Bytes that there is still room for.
+    left: AtomicIsize,
+}
+
+/// Which bytes are counted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Scope {
+    /// Those of an answer that is sent when it is whole.
+    Answer,
+    /// Those that are held at once of an answer that is streamed.
+    Held,
+    /// Those of lines and results that are held at once. They only keep others from being read: what runs can't wait for
+    /// room, or all that run might wait for each other. So each result has a limit of its own.
+    InFlight,
 }
 
 impl Budget {
-    pub(crate) fn new(config: Arc<Config>, is_streamed: bool) -> Arc<Self> {
-        let left = AtomicUsize::new(config.limits.response_bytes);
-        Arc::new(Self { config, is_streamed, left })
+    pub(crate) fn new(config: Arc<Config>, scope: Scope) -> Arc<Self> {
+        let limit = match scope {
+            Scope::Answer | Scope::Held => config.limits.response_bytes,
+            Scope::InFlight => config.limits.in_flight_bytes,
+        };
+        Arc::new(Self { config, scope, left: AtomicIsize::new(signed(limit)) })
     }
 
-    /// For what doesn't get into the answer after all.
-    pub(crate) fn give_back(&self, bytes: usize) {
-        self.left.fetch_add(bytes, Relaxed);
+    /// Whether there is room for so many bytes.
+    pub(crate) fn has_room(&self, bytes: usize) -> bool {
+        self.left.load(Relaxed) >= signed(bytes)
     }
+
+    /// For what is held in any case.
+    pub(crate) fn take(&self, bytes: usize) {
+        self.left.fetch_sub(signed(bytes), Relaxed);
+    }
+
+    /// For what doesn't get into the answer after all, or has been sent.
+    pub(crate) fn give_back(&self, bytes: usize) {
+        self.left.fetch_add(signed(bytes), Relaxed);
+    }
+
+    /// Takes bytes for a response that has taken `taken` already; whether it may have them.
+    #[inline]
+    fn charge(&self, bytes: usize, taken: usize) -> bool {
+        if self.scope == Scope::InFlight {
+            let fits = taken.saturating_add(bytes) <= self.config.limits.result_bytes;
+            self.take(if fits { bytes } else { 0 });
+            return fits;
+        }
+        let bytes = signed(bytes);
+        self.left.fetch_update(Relaxed, Relaxed, |left| Some(left - bytes).filter(|&left| left >= 0)).is_ok()
+    }
+}
+
+/// No memory has as many bytes as this could not tell.
+fn signed(bytes: usize) -> isize {
+    bytes.try_into().unwrap_or(isize::MAX)
 }
 
 pin_project! {
@@ -167,9 +208,9 @@ where
                 },
                 StateProj::Reading { head, body } => {
                     let charge = |bytes| {
-                        let left = this.budget.left.fetch_update(Relaxed, Relaxed, |left| left.checked_sub(bytes));
-                        *this.charged += if left.is_ok() { bytes } else { 0 };
-                        left.is_ok()
+                        let fits = this.budget.charge(bytes, *this.charged);
+                        *this.charged += if fits { bytes } else { 0 };
+                        fits
                     };
                     return Poll::Ready(match ready!(body.poll_read(cx, charge)) {
                         Ok(body) => {
@@ -211,17 +252,20 @@ fn failure(status: StatusCode) -> Problem {
 }
 
 fn over_budget(budget: &Budget) -> Problem {
-    let limit = budget.config.limits.response_bytes;
-    let detail = if budget.is_streamed {
-        format!(
-            "the operation was carried out, but with its result more than {limit} bytes would be held at once: read it \
-             alone"
-        )
-    } else {
-        format!(
+    let limits = &budget.config.limits;
+    let detail = match (budget.scope, limits.response_bytes) {
+        (Scope::Answer, limit) => format!(
             "the operation was carried out, but with its result the answer would have more than {limit} bytes: read \
              the result in a batch of fewer operations, or alone"
-        )
+        ),
+        (Scope::Held, limit) => format!(
+            "the operation was carried out, but with its result more than {limit} bytes would be held at once: read it \
+             alone"
+        ),
+        (Scope::InFlight, _) => format!(
+            "the operation was carried out, but a result may have {} bytes at most: read it alone",
+            limits.result_bytes
+        ),
     };
     Problem::new(StatusCode::INSUFFICIENT_STORAGE, detail)
 }

@@ -130,13 +130,12 @@ where
         while self.answer.len() < CHUNK {
             let Some(operations) = &mut self.operations else { break };
             // Here only what waits to be written is in memory, while an answer that is sent whole holds all of it.
-            operations.give_back(self.answer.take_freed());
+            operations.written(self.answer.take_freed());
             if self.order == ResultOrder::Request && self.answer.write(operations.slots()) {
                 continue;
             }
             match operations.poll_next(cx) {
                 Poll::Ready(Some(index)) => {
-                    operations.restart_clock();
                     if self.order == ResultOrder::Completion {
                         self.answer.write_one(index, &mut operations.slots()[index]);
                     }

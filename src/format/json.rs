@@ -10,6 +10,10 @@ mod name;
 mod operation;
 mod results;
 
+#[cfg(feature = "ndjson")]
+pub(super) use self::operation::read as read_operation;
+pub(super) use self::results::Results;
+
 /// Reads and writes native JSON.
 #[derive(Debug)]
 pub(crate) struct Json;
@@ -38,6 +42,6 @@ impl Encode for Json {
     }
 
     fn begin(&self, cx: EncodeContext) -> Box<dyn Encoder> {
-        Box::new(results::Results::new(cx))
+        Box::new(Results::new(cx))
     }
 }

@@ -171,6 +171,146 @@ enum Fate {
     Ended(bool),
 }
 
+/// Goes through a plan as the case has it. With a `window`, the operations come one by one.
+fn run_through(case: &Case, kinds: &[Kind], mut plan: Plan, window: Option<usize>) -> Result<(), TestCaseError> {
+    let mut fates = vec![Fate::Open; kinds.len()];
+    let mut come = if window.is_some() { 0 } else { kinds.len() };
+    let mut ends = case.ends.iter();
+    // What can end: operations, and stages of groups.
+    let mut pending: Vec<Step> = Vec::new();
+    let mut open_groups = 0;
+    let mut failure = false;
+    loop {
+        let step = plan.next();
+        match step {
+            Step::Run(index) | Step::Begin(index) => {
+                let group = case.group_of(index);
+                let is_member = case.groups.contains(&group);
+                prop_assert_eq!(fates[index], Fate::Open);
+                prop_assert!(kinds[index] != Kind::Refused);
+                if is_member && matches!(step, Step::Run(_)) {
+                    prop_assert!(
+                        group.clone().take_while(|&other| other < index).all(|other| fates[other] == Fate::Provisional)
+                    );
+                    fates[index] = Fate::Running;
+                } else {
+                    prop_assert!(!(case.stop && failure), "begins after a failure");
+                    prop_assert!(
+                        pending
+                            .iter()
+                            .filter(
+                                |step| matches!(step, Step::Run(index) if !case.groups.contains(&case.group_of(*index)))
+                            )
+                            .count()
+                            + open_groups
+                            < case.concurrency
+                    );
+                    for (other, fate) in
+                        fates.iter().enumerate().filter(|(other, _)| case.excludes(kinds, index, *other))
+                    {
+                        prop_assert!(other >= index || matches!(fate, Fate::Ended(_)), "{} overtakes {}", index, other);
+                        prop_assert!(!matches!(fate, Fate::Running | Fate::Provisional), "{} beside {}", index, other);
+                    }
+                    for &(one, other) in &case.ties {
+                        prop_assert!(
+                            !group.contains(&one) || group.contains(&other) || fates[other] == Fate::Ended(true),
+                            "{} before {}",
+                            one,
+                            other
+                        );
+                    }
+                    if let Step::Run(_) = step {
+                        prop_assert!(!is_member);
+                        fates[index] = Fate::Running;
+                    } else {
+                        open_groups += 1;
+                    }
+                }
+                pending.push(step);
+            }
+            Step::Skip(index, why) => {
+                prop_assert_eq!(fates[index], Fate::Open);
+                match why {
+                    Why::Refused => prop_assert_eq!(kinds[index], Kind::Refused),
+                    Why::Stopped => prop_assert!(case.stop && failure),
+                    Why::Dependency(other) => {
+                        prop_assert_eq!(fates[other], Fate::Ended(false));
+                        let group = case.group_of(index);
+                        prop_assert!(case.ties.iter().any(|tie| group.contains(&tie.0) && tie.1 == other));
+                    }
+                }
+                fates[index] = Fate::Ended(false);
+                failure = true;
+            }
+            Step::Commit(group) | Step::Rollback(group) => {
+                let members = case.group_of(group);
+                if let Step::Commit(_) = step {
+                    prop_assert!(members.into_iter().all(|index| fates[index] == Fate::Provisional));
+                }
+                pending.push(step);
+            }
+            Step::Starve if is_next_there(case, &fates, come, window, ends.clone().next()) => match kinds.get(come) {
+                Some(&kind) => {
+                    let ties = case.ties.iter().filter(|tie| tie.0 == come).map(|tie| tie.1);
+                    plan.push(kind, &ties.collect::<Vec<_>>(), window.unwrap_or_default());
+                    come += 1;
+                }
+                None => plan.close(),
+            },
+            Step::Wait | Step::Starve => {
+                prop_assert!(!pending.is_empty(), "waits for nothing");
+                let (which, status) = *ends.next().unwrap();
+                let ended = pending.swap_remove(which.index(pending.len()));
+                match ended {
+                    Step::Run(index) => {
+                        let is_member = case.groups.contains(&case.group_of(index));
+                        fates[index] = if is_member { Fate::Provisional } else { Fate::Ended(status.is_success()) };
+                        failure |= !is_member && status.as_u16() >= 400;
+                        plan.complete(index, status);
+                    }
+                    Step::Begin(group) => {
+                        if status.is_success() {
+                            plan.begun(group);
+                        } else {
+                            plan.decided(group, false, true);
+                            open_groups -= 1;
+                            fates[case.group_of(group)].fill(Fate::Ended(false));
+                            failure = true;
+                        }
+                    }
+                    Step::Commit(group) | Step::Rollback(group) => {
+                        let committed = status.is_success() && matches!(ended, Step::Commit(_));
+                        open_groups -= 1;
+                        fates[case.group_of(group)].fill(Fate::Ended(committed));
+                        failure |= !committed;
+                        plan.decided(group, committed, !committed);
+                    }
+                    _ => unreachable!(),
+                }
+            }
+            Step::Done => break,
+        }
+    }
+    prop_assert!(pending.is_empty());
+    prop_assert!(fates.iter().all(|fate| matches!(fate, Fate::Ended(_))), "{:?}", fates);
+    Ok(())
+}
+
+/// Whether the next operation of a stream comes before anything ends. It can't come where there is no room for it, and does
+/// where nothing runs that could end.
+fn is_next_there(
+    case: &Case,
+    fates: &[Fate],
+    come: usize,
+    window: Option<usize>,
+    chance: Option<&(prop::sample::Index, StatusCode)>,
+) -> bool {
+    let oldest = fates[..come].iter().position(|fate| !matches!(fate, Fate::Ended(_))).unwrap_or(come);
+    let has_room = window.is_some_and(|window| come - oldest < window);
+    let is_idle = !fates[..come].contains(&Fate::Running);
+    has_room && (is_idle || chance.is_none_or(|(chance, _)| chance.index(case.concurrency + 1) > 0))
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(2000))]
 
@@ -178,101 +318,19 @@ proptest! {
     #[test]
     fn each_operation_starts_at_most_once_and_never_too_early(case in case()) {
         let (graph, kinds, _) = case.graph();
-        let total = kinds.len();
-        let mut plan = Plan::new(case.order, case.concurrency, case.stop, kinds.clone(), graph);
-        let mut fates = vec![Fate::Open; total];
-        let mut ends = case.ends.iter();
-        // What can end: operations, and stages of groups.
-        let mut pending: Vec<Step> = Vec::new();
-        let mut open_groups = 0;
-        let mut failure = false;
-        loop {
-            let step = plan.next();
-            match step {
-                Step::Run(index) | Step::Begin(index) => {
-                    let group = case.group_of(index);
-                    let is_member = case.groups.contains(&group);
-                    prop_assert_eq!(fates[index], Fate::Open);
-                    prop_assert!(kinds[index] != Kind::Refused);
-                    if is_member && matches!(step, Step::Run(_)) {
-                        prop_assert!(group.clone().take_while(|&other| other < index).all(|other| fates[other] == Fate::Provisional));
-                        fates[index] = Fate::Running;
-                    } else {
-                        prop_assert!(!(case.stop && failure), "begins after a failure");
-                        prop_assert!(pending.iter().filter(|step| matches!(step, Step::Run(index) if !case.groups.contains(&case.group_of(*index)))).count() + open_groups < case.concurrency);
-                        for (other, fate) in fates.iter().enumerate().filter(|(other, _)| case.excludes(&kinds, index, *other)) {
-                            prop_assert!(other >= index || matches!(fate, Fate::Ended(_)), "{} overtakes {}", index, other);
-                            prop_assert!(!matches!(fate, Fate::Running | Fate::Provisional), "{} beside {}", index, other);
-                        }
-                        for &(one, other) in &case.ties {
-                            prop_assert!(!group.contains(&one) || group.contains(&other) || fates[other] == Fate::Ended(true), "{} before {}", one, other);
-                        }
-                        if let Step::Run(_) = step {
-                            prop_assert!(!is_member);
-                            fates[index] = Fate::Running;
-                        } else {
-                            open_groups += 1;
-                        }
-                    }
-                    pending.push(step);
-                }
-                Step::Skip(index, why) => {
-                    prop_assert_eq!(fates[index], Fate::Open);
-                    match why {
-                        Why::Refused => prop_assert_eq!(kinds[index], Kind::Refused),
-                        Why::Stopped => prop_assert!(case.stop && failure),
-                        Why::Dependency(other) => {
-                            prop_assert_eq!(fates[other], Fate::Ended(false));
-                            let group = case.group_of(index);
-                            prop_assert!(case.ties.iter().any(|tie| group.contains(&tie.0) && tie.1 == other));
-                        }
-                    }
-                    fates[index] = Fate::Ended(false);
-                    failure = true;
-                }
-                Step::Commit(group) | Step::Rollback(group) => {
-                    let members = case.group_of(group);
-                    if let Step::Commit(_) = step {
-                        prop_assert!(members.into_iter().all(|index| fates[index] == Fate::Provisional));
-                    }
-                    pending.push(step);
-                }
-                Step::Wait => {
-                    prop_assert!(!pending.is_empty(), "waits for nothing");
-                    let (which, status) = *ends.next().unwrap();
-                    let ended = pending.swap_remove(which.index(pending.len()));
-                    match ended {
-                        Step::Run(index) => {
-                            let is_member = case.groups.contains(&case.group_of(index));
-                            fates[index] = if is_member { Fate::Provisional } else { Fate::Ended(status.is_success()) };
-                            failure |= !is_member && status.as_u16() >= 400;
-                            plan.complete(index, status);
-                        }
-                        Step::Begin(group) => {
-                            if status.is_success() {
-                                plan.begun(group);
-                            } else {
-                                plan.decided(group, false, true);
-                                open_groups -= 1;
-                                fates[case.group_of(group)].fill(Fate::Ended(false));
-                                failure = true;
-                            }
-                        }
-                        Step::Commit(group) | Step::Rollback(group) => {
-                            let committed = status.is_success() && matches!(ended, Step::Commit(_));
-                            open_groups -= 1;
-                            fates[case.group_of(group)].fill(Fate::Ended(committed));
-                            failure |= !committed;
-                            plan.decided(group, committed, !committed);
-                        }
-                        _ => unreachable!(),
-                    }
-                }
-                Step::Done => break,
-            }
-        }
-        prop_assert!(pending.is_empty());
-        prop_assert!(fates.iter().all(|fate| matches!(fate, Fate::Ended(_))), "{:?}", fates);
+        let plan = Plan::new(case.order, case.concurrency, case.stop, kinds.clone(), graph);
+        run_through(&case, &kinds, plan, None)?;
+    }
+
+    /// The same where operations come while others run, and all that is far back is forgotten.
+    #[test]
+    fn a_stream_is_planned_as_a_batch_is(mut case in case(), window in 1usize..9) {
+        case.groups.clear();
+        case.ties.retain(|&(one, other)| other < one && one - other <= window);
+        let kinds = case.kinds.clone();
+        let mut plan = Plan::new(case.order, case.concurrency, case.stop, Vec::new(), None);
+        plan.open();
+        run_through(&case, &kinds, plan, Some(window))?;
     }
 
     /// Who says something that can't be, who is on a circle, and who is in a group with one of them; and nobody else.

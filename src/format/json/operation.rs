@@ -35,6 +35,18 @@ pub(super) struct Operation<'a> {
     fault: Option<Box<Problem>>,
 }
 
+/// Reads a document that is one operation.
+#[cfg(feature = "ndjson")]
+pub(crate) fn read<'a>(cx: DecodeContext<'a>, source: &Bytes) -> Result<Draft<'a>, Cow<'static, str>> {
+    let text = std::str::from_utf8(source).map_err(|_| "the line is not UTF-8")?;
+    let operation = serde_json::from_str(text).or_else(|_| {
+        // Where it is JSON, something in it can't be taken apart.
+        serde_json::from_str(text).map(Operation::unreadable)
+    });
+    let operation = operation.map_err(|error| format!("the line is not valid JSON: {error}"))?;
+    Ok(operation.draft(cx, source))
+}
+
 /// What an operation has to do with others.
 #[derive(Clone, Copy, Default)]
 struct Others<'a> {

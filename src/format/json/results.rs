@@ -15,15 +15,49 @@ use crate::{
     problem::reason,
 };
 
-pub(super) struct Results {
+/// The results of one answer.
+pub(crate) struct Results {
     cx: EncodeContext,
     total: usize,
     succeeded: usize,
 }
 
 impl Results {
-    pub(super) fn new(cx: EncodeContext) -> Self {
+    pub(crate) fn new(cx: EncodeContext) -> Self {
         Self { cx, total: 0, succeeded: 0 }
+    }
+
+    /// Writes one result.
+    pub(crate) fn result(&mut self, outcome: Outcome<'_>, out: &mut Vec<u8>) {
+        self.total += 1;
+        self.succeeded += usize::from(outcome.is_success());
+        out.extend_from_slice(br#"{"index":"#);
+        write(out, &outcome.index());
+        if let Some(id) = outcome.id() {
+            out.extend_from_slice(br#","id":"#);
+            write(out, id);
+        }
+        out.extend_from_slice(br#","status":"#);
+        out.extend_from_slice(outcome.status().as_str().as_bytes());
+        match outcome.response() {
+            Ok(response) => self.response(outcome, response, out),
+            Err(problem) => {
+                out.extend_from_slice(br#","error":"#);
+                write(out, problem);
+            }
+        }
+        out.push(b'}');
+    }
+
+    /// Writes the member that sums all results up.
+    pub(crate) fn summary(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(br#""summary":{"total":"#);
+        write(out, &self.total);
+        out.extend_from_slice(br#","succeeded":"#);
+        write(out, &self.succeeded);
+        out.extend_from_slice(br#","failed":"#);
+        write(out, &(self.total - self.succeeded));
+        out.push(b'}');
     }
 
     fn response(&self, outcome: Outcome<'_>, response: &Response<Bytes>, out: &mut Vec<u8>) {
@@ -69,24 +103,10 @@ impl Encoder for Results {
     }
 
     fn outcome(&mut self, outcome: Outcome<'_>, out: &mut Vec<u8>) {
-        out.extend_from_slice(if self.total == 0 { br#"{"index":"# } else { br#",{"index":"# });
-        self.total += 1;
-        self.succeeded += usize::from(outcome.is_success());
-        write(out, &outcome.index());
-        if let Some(id) = outcome.id() {
-            out.extend_from_slice(br#","id":"#);
-            write(out, id);
+        if self.total > 0 {
+            out.push(b',');
         }
-        out.extend_from_slice(br#","status":"#);
-        out.extend_from_slice(outcome.status().as_str().as_bytes());
-        match outcome.response() {
-            Ok(response) => self.response(outcome, response, out),
-            Err(problem) => {
-                out.extend_from_slice(br#","error":"#);
-                write(out, problem);
-            }
-        }
-        out.push(b'}');
+        self.result(outcome, out);
     }
 
     /// White space, as it may stand around any token (RFC 8259 §2).
@@ -95,13 +115,9 @@ impl Encoder for Results {
     }
 
     fn finish(&mut self, out: &mut Vec<u8>) {
-        out.extend_from_slice(br#"],"summary":{"total":"#);
-        write(out, &self.total);
-        out.extend_from_slice(br#","succeeded":"#);
-        write(out, &self.succeeded);
-        out.extend_from_slice(br#","failed":"#);
-        write(out, &(self.total - self.succeeded));
-        out.extend_from_slice(b"}}");
+        out.extend_from_slice(b"],");
+        self.summary(out);
+        out.push(b'}');
     }
 }
 

@@ -1,0 +1,104 @@
+//! Operations that come while others run.
+
+use std::{
+    mem,
+    task::{Context, Poll, ready},
+};
+
+use bytes::Bytes;
+use http::Request;
+
+use super::Dispatch;
+use crate::{
+    batch::{Label, Message, Slot, State, Verdict},
+    builder::DecodeContext,
+    intake::{Intake, Taken, idle},
+    watch::{self, Watch},
+};
+
+impl<S, F> Dispatch<S, F>
+where
+    S: FnMut(Request<Option<Bytes>>, &Watch) -> F,
+    F: Future<Output = Verdict>,
+{
+    /// More operations are still to come.
+    pub(crate) fn take_from(&mut self, intake: Intake) {
+        self.intake = Some(Box::new(intake));
+        self.plan.open();
+        self.total = None;
+        self.idle_timeout = Some(self.config.limits.idle_timeout.unwrap_or(super::STREAM_IDLE_TIMEOUT));
+        self.has_moved = true;
+    }
+
+    /// Takes one more operation in, as soon as it has come and there is room for it. Nothing is held for one that has not
+    /// come.
+    pub(super) fn take_in(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let limits = &self.config.limits;
+        let has_room = self.slots.len() < limits.window && self.budget.has_room(limits.line_bytes);
+        // One that is larger than all the room comes alone.
+        if !has_room && self.slots.len() > 0 {
+            return Poll::Pending;
+        }
+        let intake = self.intake.as_deref_mut();
+        let Some((lines, intake)) = intake.and_then(|intake| Some((intake.lines.as_mut()?.poll_next(cx), intake)))
+        else {
+            self.plan.close();
+            return Poll::Ready(());
+        };
+        self.has_moved |= lines.is_ready();
+        let line = ready!(lines);
+        let index = self.slots.end();
+        let Some(line) = line else {
+            self.close();
+            return Poll::Ready(());
+        };
+        let taken = intake.take(DecodeContext::new(&self.config, &self.head), index, line);
+        let Some(Taken { slot, dependencies, size, is_last }) = taken else {
+            self.turn.steps += 1;
+            return Poll::Ready(());
+        };
+        intake.sizes.push(size);
+        self.budget.take(size);
+        self.plan.push(slot.kind(), &dependencies, self.config.limits.window);
+        self.slots.push(slot);
+        if is_last {
+            self.close();
+        }
+        Poll::Ready(())
+    }
+
+    fn close(&mut self) {
+        self.plan.close();
+        watch::operations(self.slots.end());
+        if let Some(intake) = &mut self.intake {
+            intake.lines = None;
+        }
+    }
+
+    /// Ends a stream in which nothing goes on. What comes of it is said in one more outcome.
+    pub(super) fn give_up(&mut self) -> Option<usize> {
+        self.intake.as_mut()?.lines.take()?;
+        let index = self.slots.end();
+        self.slots.push(Slot::new(Label::default(), Message::default(), None));
+        self.overdue = Some(index + 1);
+        self.end(index, Err(Box::new(idle())));
+        Some(index)
+    }
+
+    /// The line of an operation that has ended is no longer in memory.
+    pub(super) fn free_line(&mut self, index: usize) {
+        if let Some(size) = self.intake.as_mut().and_then(|intake| intake.sizes.get_mut(index)) {
+            self.budget.give_back(mem::take(size));
+        }
+    }
+
+    /// Outcomes of so many bytes have been written, and make room for others.
+    pub(crate) fn written(&mut self, bytes: usize) {
+        self.budget.give_back(bytes);
+        let Some(intake) = &mut self.intake else { return };
+        while matches!(self.slots.get(self.slots.start()), Some(Slot { state: State::Written, .. })) {
+            self.slots.forget();
+            intake.sizes.forget();
+        }
+    }
+}

@@ -1,0 +1,162 @@
+//! Operations that come while others run.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::StatusCode;
+use tower::BoxError;
+
+use crate::{
+    batch::{Label, Message, Slot},
+    builder::DecodeContext,
+    draft::Links,
+    fault,
+    format::DecodeLines,
+    lines::{Line, Lines},
+    problem::{Problem, shown},
+    recent::Recent,
+    unwind::caught,
+    watch,
+    window::Window,
+};
+
+/// Where the operations of a stream come from, and what is remembered of them.
+pub(crate) struct Intake {
+    /// Until the last one has come.
+    pub(crate) lines: Option<Lines>,
+    decoder: Arc<dyn DecodeLines>,
+    pub(crate) recent: Recent,
+    /// Bytes of the lines whose operations have not ended.
+    pub(crate) sizes: Window<usize>,
+}
+
+/// One operation that has come.
+pub(crate) struct Taken {
+    pub(crate) slot: Slot,
+    pub(crate) dependencies: Vec<usize>,
+    pub(crate) size: usize,
+    /// None comes after it.
+    pub(crate) is_last: bool,
+}
+
+impl Intake {
+    pub(crate) fn new(lines: Lines, decoder: Arc<dyn DecodeLines>) -> Self {
+        Self { lines: Some(lines), decoder, recent: Recent::default(), sizes: Window::default() }
+    }
+
+    /// What becomes of the next line. A blank one is no operation.
+    pub(crate) fn take(&mut self, cx: DecodeContext<'_>, index: usize, line: Line) -> Option<Taken> {
+        let limits = &cx.config().limits;
+        if limits.lines.is_some_and(|limit| index >= limit) && !matches!(line, Line::Blank) {
+            return Some(Taken { is_last: true, ..Taken::refused(too_many(index)) });
+        }
+        match line {
+            Line::Blank => None,
+            Line::Whole(line) => Some(self.read(cx, index, line)),
+            Line::TooLong => Some(Taken::refused(too_long(limits.line_bytes))),
+            Line::Broken(error) => Some(Taken { is_last: true, ..Taken::refused(broken(&error)) }),
+        }
+    }
+
+    fn read(&mut self, cx: DecodeContext<'_>, index: usize, line: Bytes) -> Taken {
+        let size = line.len();
+        // What others have written may panic, and so may the server's policy on targets: what runs already must go on.
+        let read = caught(|| {
+            let mut draft = self.decoder.decode_line(cx, line);
+            let problem = draft.finish();
+            let links = draft.take_links();
+            (draft.label, draft.message, problem, links)
+        });
+        let Some((mut label, message, mut problem, links)) = read else {
+            watch::cause("a line could not be read", &"see the panic's own message");
+            return Taken::refused(not_read());
+        };
+        let window = cx.config().limits.window;
+        self.recent.forget(index.saturating_sub(window));
+        let mut dependencies = Vec::new();
+        if let Some(links) = links {
+            let linked = self.find(*links, window).map(|found| dependencies = found);
+            problem = problem.or(linked.map_err(Box::new).err());
+        }
+        if label.id.as_ref().is_some_and(|id| !self.recent.add(id, index)) {
+            // Without it: a client that goes by ids would take this for the outcome of the other one.
+            let id = label.id.take().unwrap_or_default();
+            problem.get_or_insert_with(|| Box::new(taken_id(&id, window)));
+        }
+        Taken { slot: Slot::new(label, message, problem), dependencies, size, is_last: false }
+    }
+
+    /// Which operations it has to wait for.
+    fn find(&self, Links { relations, needs }: Links, window: usize) -> Result<Vec<usize>, Problem> {
+        if relations.group.is_some() {
+            return Err(Problem::bad_request(NO_GROUPS).at("/group"));
+        }
+        if !needs.references.is_empty() {
+            return Err(Problem::bad_request(NO_REFERENCES).at("/refs"));
+        }
+        let places = relations.dependencies.into_iter();
+        places
+            .map(|dependency| {
+                let place = self.recent.find(&dependency.id);
+                place.ok_or_else(|| unknown(&dependency.id, window).at(dependency.pointer))
+            })
+            .collect()
+    }
+}
+
+impl Taken {
+    fn refused(problem: Problem) -> Self {
+        let slot = Slot::new(Label::default(), Message::default(), Some(Box::new(problem)));
+        Self { slot, dependencies: Vec::new(), size: 0, is_last: false }
+    }
+}
+
+const NO_GROUPS: &str =
+    "operations of a stream can't be a group: send those that count all or none as a batch that is read whole";
+
+const NO_REFERENCES: &str =
+    "operations of a stream can't take values from others: send them as a batch that is read whole";
+
+fn unknown(id: &str, window: usize) -> Problem {
+    Problem::bad_request(format!(
+        "none of the {window} operations before this one has the id `{}`; those before are forgotten",
+        shown(id)
+    ))
+}
+
+fn taken_id(id: &str, window: usize) -> Problem {
+    let id = shown(id);
+    Problem::bad_request(format!("one of the {window} operations before this one has the id `{id}` too")).at("/id")
+}
+
+fn too_long(limit: usize) -> Problem {
+    Problem::new(
+        StatusCode::PAYLOAD_TOO_LARGE,
+        format!("a line may have {limit} bytes at most; this one was passed over"),
+    )
+}
+
+fn too_many(limit: usize) -> Problem {
+    let detail = format!("a stream may have {limit} operations at most: it ends here, and no more of it was read");
+    Problem::new(StatusCode::PAYLOAD_TOO_LARGE, detail)
+}
+
+fn broken(error: &BoxError) -> Problem {
+    watch::cause("a stream could not be read", error);
+    if fault::is_length_limit(error) {
+        let detail = "the server reads no more of a request than this: the stream ends here";
+        return Problem::new(StatusCode::PAYLOAD_TOO_LARGE, detail);
+    }
+    Problem::bad_request("the stream broke off here, perhaps within a line: nothing of this was carried out")
+}
+
+fn not_read() -> Problem {
+    Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "the line could not be read; nothing of it was carried out")
+}
+
+/// For a stream in which nothing goes on.
+pub(crate) fn idle() -> Problem {
+    let detail = "nothing came and nothing ended within the time limit of the stream: it ends here, and no more of it was \
+                  read";
+    Problem::new(StatusCode::REQUEST_TIMEOUT, detail)
+}

@@ -1,0 +1,88 @@
+use std::time::Duration;
+
+use super::BatchLayer;
+use crate::stream::Streaming;
+
+/// Answers that are sent while their batch runs.
+impl BatchLayer {
+    /// Which answers are sent while their batch still runs: status and head at once, and each result when it is there;
+    /// [`Streaming::Off`] by default.
+    ///
+    /// ```
+    /// use tower_multistatus::{BatchLayer, Streaming};
+    ///
+    /// // Small answers are whole and have a length, large ones come bit by bit.
+    /// let layer = BatchLayer::new().max_operations(10_000).stream(Streaming::From(100));
+    /// ```
+    ///
+    /// In JSON and in XML the results then stand in the order in which they came: each has its `index`. A client that reads
+    /// slowly slows its batch down, and one that goes away ends it. What is cut off can be told from what is whole: it is no
+    /// whole document.
+    ///
+    /// While a client doesn't read, nothing of its batch goes on: what runs keeps what it holds (a permit, the transaction
+    /// of a group), and its time-outs are seen only when the client reads again. So a client that stops reading, and stays
+    /// connected, holds that for as long as the server lets it. With `spawn` operations go on by themselves, and hold
+    /// nothing longer than they take; only groups still wait.
+    ///
+    /// When the head has been sent, some things can no longer be done. Cookies that operations set are left out. There is no
+    /// `Content-Length`. The batch can't be refused any more, though all that refuses a batch as a whole is known before.
+    pub fn stream(self, streaming: Streaming) -> Self {
+        self.with(|config| config.streaming = streaming)
+    }
+
+    /// In an answer that is [streamed](Self::stream), the time from one outcome to the next, in the place of the
+    /// [time of the whole batch](Self::batch_timeout): a batch may then take as long as it goes on. Off by default.
+    ///
+    /// A pause of the client's, in which it doesn't read, doesn't count.
+    pub fn idle_timeout(self, timeout: Duration) -> Self {
+        self.with(|config| config.limits.idle_timeout = Some(timeout))
+    }
+
+    /// In an answer that is [streamed](Self::stream), sends a line end after so much silence, for formats where that
+    /// means nothing (JSON and XML are such), so that no proxy takes the connection for dead. At least a second; off by default.
+    pub fn keep_alive(self, silence: Duration) -> Self {
+        self.with(|config| config.keep_alive = Some(silence.max(Duration::from_secs(1))))
+    }
+}
+
+/// Batches that are read while they arrive: NDJSON (feature `ndjson`), and what a
+/// [line decoder](Self::line_decoder) reads.
+///
+/// They have no end, so what bounds a batch as a whole doesn't hold for them: neither
+/// [the number of its operations](Self::max_operations), nor [its bytes](Self::max_request_bytes) or
+/// [those of its answer](Self::max_response_bytes), nor [its time](Self::batch_timeout). These hold in their place.
+impl BatchLayer {
+    /// The bytes of a line; 1 MiB by default. A longer one is passed over, and its outcome is a 413.
+    pub fn max_line_bytes(self, bytes: usize) -> Self {
+        self.with(|config| config.limits.line_bytes = bytes)
+    }
+
+    /// The bytes of one outcome's body, as the service sends it; 1 MiB by default. A larger one is a 507, though its
+    /// operation was carried out.
+    pub fn max_result_bytes(self, bytes: usize) -> Self {
+        self.with(|config| config.limits.result_bytes = bytes)
+    }
+
+    /// The bytes of lines whose operations have not ended and of results that have not been sent, together; 4 MiB by
+    /// default. With more, or where the next line might make it more, no line is read.
+    ///
+    /// What runs already isn't held back: so there may be up to
+    /// [`max_result_bytes`](Self::max_result_bytes) more for each operation that [runs at once](Self::concurrency).
+    pub fn max_in_flight_bytes(self, bytes: usize) -> Self {
+        self.with(|config| config.limits.in_flight_bytes = bytes)
+    }
+
+    /// How far operations may be apart that know of each other; 1,000 by default, at least 1.
+    ///
+    /// An operation begins only when the one so many before it has ended, so a slow one is overtaken by no more. Ids have
+    /// to be unique among as many, and `dependsOn` can name them; what is further back has been forgotten.
+    pub fn window(self, operations: usize) -> Self {
+        self.with(|config| config.limits.window = operations.max(1))
+    }
+
+    /// How many operations a stream may have; as many as it likes unless this says otherwise. The first one too many is a
+    /// 413, and the stream ends with it.
+    pub fn max_lines(self, operations: usize) -> Self {
+        self.with(|config| config.limits.lines = Some(operations))
+    }
+}
