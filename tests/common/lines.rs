@@ -75,6 +75,8 @@ impl Write for Pieces {
 pub(crate) struct Reading {
     body: ResponseBody<Body>,
     text: String,
+    /// How much of it the test has seen.
+    seen: usize,
     has_ended: bool,
 }
 
@@ -82,12 +84,11 @@ impl Reading {
     pub(crate) fn new(response: Response<ResponseBody<Body>>) -> Self {
         assert_eq!(response.status(), 207);
         assert_eq!(response.headers()["content-type"], NDJSON);
-        Self { body: response.into_body(), text: String::new(), has_ended: false }
+        Self { body: response.into_body(), text: String::new(), seen: 0, has_ended: false }
     }
 
     /// Reads on as far as that goes without waiting for anything: the lines that came by that.
     pub(crate) fn read_on(&mut self) -> Vec<Value> {
-        let from = self.text.len();
         // It isn't a task of the runtime's, and so it has no share of work that could be used up.
         let mut next = task::spawn(unconstrained(async {
             while let Some(frame) = self.body.frame().await {
@@ -97,6 +98,7 @@ impl Reading {
         }));
         while next.poll().is_pending() && next.is_woken() {}
         drop(next);
+        let from = std::mem::replace(&mut self.seen, self.text.len());
         told(&self.text[from..])
     }
 
@@ -107,13 +109,20 @@ impl Reading {
         Some(String::from_utf8(piece.into()).unwrap())
     }
 
-    /// Reads until there is one more line.
+    /// The next line, as soon as it is there.
     pub(crate) async fn line(&mut self) -> Value {
-        let mut text = String::new();
-        while told(&text).is_empty() {
-            text += &self.piece().await.expect("the answer has ended");
+        loop {
+            match self.text[self.seen..].find('\n') {
+                Some(end) => {
+                    let line = self.text[self.seen..self.seen + end].to_owned();
+                    self.seen += end + 1;
+                    if !line.is_empty() {
+                        return serde_json::from_str(&line).unwrap();
+                    }
+                }
+                None => drop(self.piece().await.expect("the answer has ended")),
+            }
         }
-        told(&text).swap_remove(0)
     }
 
     /// Reads to the end: all lines of the answer.
