@@ -116,6 +116,14 @@ async fn a_stream_ends_at_the_first_line_too_many() {
     assert!(reading.has_ended() && pieces.is_closed());
 }
 
+/// That says of it what it is.
+#[tokio::test]
+async fn a_stream_that_breaks_off_behind_its_last_line_has_not_too_many() {
+    let layer = BatchLayer::new().max_lines(3);
+    let frames = [Ok(get_lines(3)), Err("gone")];
+    assert_eq!(statuses_of(&layer, Body::from_stream(stream::iter(frames))).await, [200, 200, 200, 400]);
+}
+
 #[tokio::test(start_paused = true)]
 async fn no_more_is_begun_than_the_window_has_room_for() {
     for order in [Order::Unordered, Order::Fenced] {
