@@ -102,11 +102,22 @@ impl Reading {
         told(&self.text[from..])
     }
 
-    /// Reads one piece, as soon as there is one.
+    /// The next piece, as soon as there is one.
     pub(crate) async fn piece(&mut self) -> Option<String> {
-        let piece = super::soon(self.body.frame()).await?.unwrap().into_data().unwrap();
-        self.text += std::str::from_utf8(&piece).unwrap();
-        Some(String::from_utf8(piece.into()).unwrap())
+        let from = self.text.len();
+        self.wait().await.then(|| {
+            self.seen = self.text.len();
+            self.text[from..].to_owned()
+        })
+    }
+
+    /// Waits for one more piece; whether there is one.
+    async fn wait(&mut self) -> bool {
+        match super::soon(self.body.frame()).await {
+            Some(piece) => self.text += std::str::from_utf8(piece.unwrap().data_ref().unwrap()).unwrap(),
+            None => self.has_ended = true,
+        }
+        !self.has_ended
     }
 
     /// The next line, as soon as it is there.
@@ -120,14 +131,14 @@ impl Reading {
                         return serde_json::from_str(&line).unwrap();
                     }
                 }
-                None => drop(self.piece().await.expect("the answer has ended")),
+                None => assert!(self.wait().await, "the answer has ended"),
             }
         }
     }
 
     /// Reads to the end: all lines of the answer.
     pub(crate) async fn finish(mut self) -> Vec<Value> {
-        while !self.has_ended && self.piece().await.is_some() {}
+        while !self.has_ended && self.wait().await {}
         told(&self.text)
     }
 
