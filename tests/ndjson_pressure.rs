@@ -243,3 +243,26 @@ async fn all_is_answered_however_slowly_it_is_read() {
     }
     assert_eq!(statuses(reading.finish().await), [200; 300]);
 }
+/// Lines that only wait for others take their time too.
+#[tokio::test]
+async fn lines_that_wait_for_others_leave_others_their_turn() {
+    const MANY: usize = 20_000;
+    let (inner, mut calls) = by_hand();
+    let layer = BatchLayer::new().window(MANY + 1).max_in_flight_bytes(1 << 30).order(Order::Unordered);
+    let text = lines([json!({"id": "a", "path": "/a"})])
+        + &lines([json!({"path": "/b", "dependsOn": ["a"], "method": "PUT"})]).repeat(MANY);
+    let mut body = layer.layer(inner).oneshot(stream_of(text)).await.unwrap().into_body();
+    let mut polls = 0;
+    let mut next = task::spawn(tokio::task::unconstrained(body.frame()));
+    assert_pending!(next.poll());
+    while next.is_woken() {
+        polls += 1;
+        assert_pending!(next.poll());
+    }
+    assert!(polls > MANY / 100, "{MANY} lines in {polls} turns");
+    drop(next);
+    calls.next().await.answer(409);
+    let text = String::from_utf8(body.collect().await.unwrap().to_bytes().into()).unwrap();
+    let (results, _) = results(common::lines::told(&text));
+    assert!(results.iter().skip(1).all(|result| result["status"] == 424) && results.len() == MANY + 1);
+}
