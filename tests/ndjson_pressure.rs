@@ -266,3 +266,28 @@ async fn lines_that_wait_for_others_leave_others_their_turn() {
     let (results, _) = results(common::lines::told(&text));
     assert!(results.iter().skip(1).all(|result| result["status"] == 424) && results.len() == MANY + 1);
 }
+/// A reader of XML can't be sent one target twice, and that is no reason to keep them all.
+#[cfg(feature = "xml")]
+#[test]
+fn memory_does_not_grow_with_a_stream_that_is_answered_in_another_format() {
+    let peak = |accept: &'static str, operations: usize| {
+        let text =
+            (0..operations).map(|index| Ok::<_, Infallible>(Bytes::from(format!("{{\"path\":\"/{index:0200}\"}}\n"))));
+        let body = Body::from_stream(stream::iter(text));
+        let info = allocation_counter::measure(|| {
+            let batch = async {
+                let batch = stream_for(accept, body);
+                let mut body = BatchLayer::new().layer(service_fn(at_once)).oneshot(batch).await.unwrap().into_body();
+                while let Some(frame) = body.frame().await {
+                    drop(frame);
+                }
+            };
+            tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap().block_on(batch);
+        });
+        info.bytes_max
+    };
+    for accept in ["application/json", "application/xml"] {
+        let (few, many) = (peak(accept, 6_000), peak(accept, 20_000));
+        assert!(many < few + (64 << 10), "{accept}: {few} {many}");
+    }
+}

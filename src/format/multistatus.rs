@@ -29,9 +29,15 @@ impl Encode for Multistatus {
 
     fn begin(&self, cx: EncodeContext) -> Box<dyn Encoder> {
         let stand_in = format!("{}?operation=", escaped(cx.batch_path()));
-        Box::new(Responses { cx, stand_in, hrefs: HashSet::new() })
+        Box::new(Responses { cx, stand_in, hrefs: HashSet::new(), room: HREF_BYTES })
     }
 }
+
+/// For the hrefs of one answer. A stream has any number of them.
+const HREF_BYTES: usize = 1 << 20;
+
+/// What it takes to keep one, beside its bytes.
+const BYTES_PER_HREF: usize = 64;
 
 struct Responses {
     cx: EncodeContext,
@@ -39,6 +45,8 @@ struct Responses {
     stand_in: String,
     /// Those that stand in the answer already: each may stand there only once (§14.24), and clients key by it.
     hrefs: HashSet<String>,
+    /// Bytes of memory that there is still room for in them.
+    room: usize,
 }
 
 impl Encoder for Responses {
@@ -92,12 +100,15 @@ impl Encoder for Responses {
 }
 
 impl Responses {
-    /// The target, if this is the first operation on it.
+    /// The target, if this is the first operation on it, and it can be kept in mind.
     fn href(&mut self, outcome: Outcome<'_>) -> Option<String> {
         let href = escaped(outcome.target()?.as_str()).into_owned();
         // No target may look like one of our stand-ins.
         let is_reserved = href.starts_with(&self.stand_in);
-        (!is_reserved && self.hrefs.insert(href.clone())).then_some(href)
+        let room = self.room.checked_sub(href.len() + BYTES_PER_HREF)?;
+        let is_first = !is_reserved && self.hrefs.insert(href.clone());
+        self.room = if is_first { room } else { self.room };
+        is_first.then_some(href)
     }
 
     /// Our extension, last: receivers have to pass over elements that they don't know (§17).
