@@ -302,3 +302,28 @@ async fn a_conversation() {
     assert!(text.contains(r#"{"summary":{"total":10,"succeeded":10,"failed":0}}"#));
     soon(connection).await.unwrap();
 }
+#[tokio::test]
+async fn a_client_that_waits_is_told_to_continue_before_the_answer_begins() {
+    let server = Server::new(BatchLayer::new(), false).await;
+    for (framing, batch) in [
+        ("content-length: 28", get_lines(2)),
+        ("transfer-encoding: chunked", format!("1c\r\n{}\r\n0\r\n\r\n", get_lines(2))),
+    ] {
+        let (mut client, connection) = server.connect().await;
+        let head = head(&format!("connection: close\r\nexpect: 100-continue\r\n{framing}"));
+        client.write_all(head.as_bytes()).await.unwrap();
+        let mut first = [0; 25];
+        soon(client.read_exact(&mut first)).await.unwrap();
+        assert_eq!(&first, b"HTTP/1.1 100 Continue\r\n\r\n");
+        client.write_all(batch.as_bytes()).await.unwrap();
+        assert_eq!(statuses(answer(&mut client).await.unwrap()), [200, 200]);
+        soon(connection).await.unwrap();
+    }
+    // One that can't be served sends nothing in vain.
+    let (mut client, _connection) = server.connect().await;
+    let head = head("accept: image/png\r\nexpect: 100-continue\r\nconnection: close\r\ncontent-length: 28");
+    client.write_all(head.as_bytes()).await.unwrap();
+    let mut refusal = String::new();
+    soon(client.read_to_string(&mut refusal)).await.unwrap();
+    assert!(refusal.starts_with("HTTP/1.1 406"), "{refusal}");
+}
