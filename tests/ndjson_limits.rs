@@ -95,6 +95,14 @@ async fn a_result_has_its_limit_and_the_stream_goes_on() {
     assert_eq!(statuses_of(&layer, sizes(&[1000, 1001, 0, 5000, 999])).await, [200, 507, 200, 507, 200]);
     let mebibyte = 1 << 20;
     assert_eq!(statuses_of(&BatchLayer::new(), sizes(&[mebibyte, mebibyte + 1, 1])).await, [200, 507, 200]);
+    // In whatever pieces it comes.
+    let inner = service_fn(async |request: SubRequest| {
+        let pieces = request.uri().path()[1..].parse().unwrap();
+        let pieces = vec![Ok::<_, Infallible>(vec![b'x'; 400]); pieces];
+        Ok::<_, Infallible>(Response::new(Body::from_stream(stream::iter(pieces))))
+    });
+    let response = layer.layer(inner).oneshot(stream_of(sizes(&[2, 3, 1]))).await.unwrap();
+    assert_eq!(statuses(Reading::new(response).finish().await), [200, 507, 200]);
     // What bounds a batch as a whole doesn't bound a stream.
     let layer = BatchLayer::new().max_operations(1).max_request_bytes(10).max_response_bytes(10);
     assert_eq!(statuses_of(&layer, sizes(&[100; 50])).await, [200; 50]);

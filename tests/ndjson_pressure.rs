@@ -134,6 +134,32 @@ async fn each_result_is_there_before_the_next_line_is() {
     }
 }
 
+/// What could not begin is not asked for: it would only lie about here instead of there.
+#[tokio::test(start_paused = true)]
+async fn no_line_is_read_that_could_not_begin() {
+    for (layer, method, expected) in [
+        (BatchLayer::new().concurrency(3), "GET", 3),
+        (BatchLayer::new(), "PUT", 1),
+        (BatchLayer::new().order(Order::Sequential), "GET", 1),
+    ] {
+        let asked = Arc::new(AtomicUsize::new(0));
+        let counted = Arc::clone(&asked);
+        let line = Bytes::from(lines([json!({"path": "/", "method": method})]));
+        let body = Body::from_stream(stream::iter(0..10).map(move |_| {
+            counted.fetch_add(1, Relaxed);
+            Ok::<_, Infallible>(line.clone())
+        }));
+        let (inner, mut calls) = by_hand();
+        let mut reading = Reading::new(layer.layer(inner).oneshot(stream_of(body)).await.unwrap());
+        for ended in 0..10 {
+            assert!(reading.read_on().len() <= 1);
+            assert_eq!(asked.load(Relaxed), (expected + ended).min(10), "{method}");
+            calls.next().await.answer(200);
+        }
+        assert_eq!(statuses(reading.finish().await), [200; 10]);
+    }
+}
+
 /// How often another task has its turn, and how often a timer fires, while this is done.
 async fn beside<F: Future>(work: F) -> (F::Output, usize, usize) {
     let [turns, ticks]: [Arc<AtomicUsize>; 2] = Default::default();

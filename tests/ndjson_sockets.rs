@@ -327,3 +327,21 @@ async fn a_client_that_waits_is_told_to_continue_before_the_answer_begins() {
     soon(client.read_to_string(&mut refusal)).await.unwrap();
     assert!(refusal.starts_with("HTTP/1.1 406"), "{refusal}");
 }
+
+/// Its next batch may be of the same kind, or of another one.
+#[tokio::test]
+async fn a_connection_outlives_its_stream() {
+    let server = Server::new(BatchLayer::new(), false).await;
+    let (mut client, connection) = server.connect().await;
+    let batch = get_lines(3);
+    for close in ["keep-alive", "keep-alive", "close"] {
+        let head = head(&format!("connection: {close}\r\ncontent-length: {}", batch.len()));
+        client.write_all((head + &batch).as_bytes()).await.unwrap();
+        let mut text = String::new();
+        while !text.ends_with("\r\n0\r\n\r\n") {
+            text.push(soon(client.read_u8()).await.unwrap().into());
+        }
+        assert_eq!(text.matches("\"status\":200").count(), 3, "{text}");
+    }
+    soon(connection).await.unwrap();
+}

@@ -117,6 +117,22 @@ async fn an_operation_that_never_ends_has_its_own_time_and_the_stream_goes_on() 
     assert_eq!(statuses(reading.finish().await), [504, 200, 200]);
 }
 
+/// The time of the one that hangs is over at the same moment; that is its end, and not that of the stream.
+#[tokio::test(start_paused = true)]
+async fn the_end_of_an_operation_is_something_that_happens() {
+    for layer in [BatchLayer::new(), BatchLayer::new().spawn()] {
+        let start = Instant::now();
+        let (pieces, mut reading) = begin(&layer.operation_timeout(60 * SECOND)).await;
+        pieces.line(wait("forever"));
+        assert_eq!(reading.line().await["status"], 504);
+        assert_eq!(start.elapsed(), 60 * SECOND);
+        pieces.line(wait(1));
+        assert_eq!(reading.line().await, json!({"index": 1, "status": 200}));
+        assert_eq!(reading.line().await["status"], 408);
+        assert_eq!(start.elapsed(), 121 * SECOND);
+    }
+}
+
 /// Whatever they are: at work, behind a fence, or behind what they depend on.
 #[tokio::test(start_paused = true)]
 async fn when_nothing_happens_all_that_is_left_is_ended() {
