@@ -12,11 +12,15 @@ use std::{
     time::Duration,
 };
 
-use common::{Body, SubRequest, get, gets, post, request_with, send, soon};
+use common::{
+    Body, SubRequest, get, gets,
+    lines::{Reading, Write, by_pieces, lines, results, stream_of},
+    post, request_with, send, soon,
+};
 use futures_util::stream;
 use http::{Extensions, Response, StatusCode, request::Parts};
 use serde_json::json;
-use tower::{BoxError, Layer, service_fn};
+use tower::{BoxError, Layer, ServiceExt, service_fn};
 use tower_multistatus::{BatchContext, BatchLayer, Coordinator, Order, Streaming, Transaction, TransactionFuture};
 use tracing::{
     Event, Subscriber,
@@ -318,4 +322,46 @@ async fn what_never_ran_took_no_time() {
     assert_eq!(times.try_iter().collect::<Vec<_>>(), [(400, Duration::ZERO)]);
     let [span] = capture.named("operation").try_into().unwrap();
     assert_eq!((span.fields.0["status"].as_str(), span.fields.0["elapsed"].as_str()), ("400", "0ns"));
+}
+
+/// Each operation as it comes; how many there were is told when that is known.
+#[tokio::test(start_paused = true)]
+async fn a_stream_of_lines_has_the_same_spans() {
+    for layer in all_modes() {
+        let (capture, _guard) = Capture::start();
+        let (pieces, body) = by_pieces();
+        pieces.write(lines([json!({"path": "/1", "id": "a"}), json!({"path": "/fail"}), json!(7)]));
+        let mut reading = Reading::new(layer.layer(service_fn(obey)).oneshot(stream_of(body)).await.unwrap());
+        for _ in 0..3 {
+            reading.line().await;
+        }
+        assert_eq!(capture.named("batch")[0].fields, [("path", "/batch")]);
+        pieces.send(Err("secret of the stream".into())).unwrap();
+        let (results, _) = results(reading.finish().await);
+        assert_eq!(results.len(), 4);
+        assert!(!format!("{results:?}").contains("secret"));
+
+        let [batch] = capture.named("batch").try_into().unwrap();
+        assert_eq!(batch.fields, [("operations", "4"), ("path", "/batch")]);
+        let operations = capture.named("operation");
+        assert!(operations.iter().all(|operation| capture.parent(operation).name == "batch"));
+        let mut told: Vec<_> =
+            operations.iter().map(|entry| (&*entry.fields.0["index"], &*entry.fields.0["status"])).collect();
+        told.sort_unstable();
+        assert_eq!(told, [("0", "200"), ("1", "500"), ("2", "400"), ("3", "400")]);
+        let causes: Vec<_> = capture.named("error").iter().map(|error| error.fields.0["error"].clone()).collect();
+        assert_eq!(causes, ["secret of the call", "secret of the stream"]);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stream_in_which_nothing_comes_is_counted_too() {
+    for layer in all_modes() {
+        let (capture, _guard) = Capture::start();
+        let (pieces, body) = by_pieces();
+        pieces.write(lines([json!({"path": "/1"})]));
+        let reading = Reading::new(layer.layer(service_fn(obey)).oneshot(stream_of(body)).await.unwrap());
+        assert_eq!(results(reading.finish().await).0[1]["status"], 408);
+        assert_eq!(capture.named("batch")[0].fields, [("operations", "2"), ("path", "/batch")]);
+    }
 }

@@ -82,6 +82,7 @@ where
         self.intake.as_mut()?.lines.take()?;
         let index = self.slots.end();
         self.slots.push(Slot::new(Label::default(), Message::default(), None));
+        watch::operations(self.slots.end());
         self.overdue = Some(index + 1);
         self.end(index, Err(Box::new(idle())));
         Some(index)
