@@ -273,3 +273,34 @@ async fn a_batch_that_breaks_off_is_told_where() {
         assert!(soon(answer.collect()).await.is_err());
     }
 }
+
+/// hyper doesn't look at a connection from which nobody wants to read: with a write at work, and more behind it than
+/// what it has read ahead, that the client is gone is seen only when the write ends, or has had its time.
+#[tokio::test(start_paused = true)]
+async fn a_client_that_goes_away_behind_a_write_is_missed_when_that_has_had_its_time() {
+    let permits = Arc::new(Semaphore::new(1));
+    let taken = Arc::clone(&permits);
+    let inner = Inner::new(service_fn(move |_: SubRequest| {
+        let permits = Arc::clone(&taken);
+        async move {
+            let _permit = permits.acquire_owned().await?;
+            std::future::pending::<Result<_, BoxError>>().await
+        }
+    }));
+    let layer = BatchLayer::new().operation_timeout(7 * SECOND);
+    let (mut near, server) = serve(Version::HTTP_11, &layer, inner, 0);
+    let head = "POST /batch HTTP/1.1\r\nhost: a\r\ncontent-type: application/x-ndjson\r\ncontent-length: 1000000000";
+    let line = json!({"method": "PUT", "path": "/forever"});
+    let writing = tokio::spawn(async move {
+        near.write_all(format!("{head}\r\n\r\n{line}\n").as_bytes()).await.unwrap();
+        near.write_all(line.to_string().repeat(100_000).as_bytes()).await
+    });
+    sleep(SECOND).await;
+    assert_eq!(permits.available_permits(), 0);
+    // Gone, in the midst of its batch.
+    writing.abort();
+    let start = Instant::now();
+    soon(server).await.unwrap();
+    assert!(start.elapsed() <= 7 * SECOND, "{:?}", start.elapsed());
+    assert_eq!(permits.available_permits(), 1);
+}
