@@ -255,9 +255,9 @@ async fn a_client_that_goes_away_ends_its_batch() {
     }
 }
 
-/// Results of HTTP/2 have to wait for a window of a few bytes, and still are whole.
+/// What it had before it has all the same.
 #[tokio::test(start_paused = true)]
-async fn a_batch_that_breaks_off_is_told_where() {
+async fn a_client_that_breaks_its_batch_off_gives_its_answer_up() {
     for (version, window) in WAYS {
         let (near, _server) = serve(version, &BatchLayer::new(), answering(10).0, window);
         let (pieces, body) = by_pieces();
@@ -269,7 +269,7 @@ async fn a_batch_that_breaks_off_is_told_where() {
         }
         assert_eq!(told(&line)[0]["status"], 200);
         pieces.send(Err("as it was told".into())).unwrap();
-        // By either version the client takes its own batch for failed, and its answer with it.
+        // hyper takes the batch of its client for failed, and the answer with it.
         assert!(soon(answer.collect()).await.is_err());
     }
 }
