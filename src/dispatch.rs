@@ -2,6 +2,7 @@
 
 use std::{
     borrow::Cow,
+    collections::VecDeque,
     future::poll_fn,
     mem,
     sync::Arc,
@@ -38,9 +39,6 @@ mod values;
 /// ready at once would otherwise hold a thread for as long as it lasts.
 const STEPS_PER_POLL: usize = 32;
 
-/// How long nothing may happen in a batch that is read while it arrives.
-const STREAM_IDLE_TIMEOUT: Duration = Duration::from_secs(60);
-
 /// The operations of one batch, on their way through the inner service.
 ///
 /// `send` begins one sub-request. All run in the task that polls this, so dropping it drops them.
@@ -66,6 +64,8 @@ pub(crate) struct Dispatch<S, F> {
     place: Place<F>,
     /// Behind what runs, so that handles to a transaction are dropped before it is.
     groups: Option<Box<Groups>>,
+    /// Slots that have got their outcomes, and have not been told yet.
+    ended: VecDeque<usize>,
     timer: Timer,
     batch_deadline: Instant,
     /// How long nothing may happen, where the batch's deadline goes by that.
@@ -119,6 +119,7 @@ where
             uses,
             running: FuturesUnordered::new(),
             place: Place::empty(),
+            ended: VecDeque::new(),
             timer: Timer::default(),
             batch_deadline,
             idle_timeout: None,
@@ -164,7 +165,7 @@ where
             if self.turn.steps >= STEPS_PER_POLL {
                 return self.yield_now(cx);
             }
-            if let Some(index) = self.groups.as_mut().and_then(|groups| groups.ended.pop_front()) {
+            if let Some(index) = self.ended.pop_front() {
                 return Poll::Ready(Some(index));
             }
             if let Some(from) = self.overdue {
@@ -184,21 +185,6 @@ where
             }
             self.turn.looked = true;
             match self.plan.next() {
-                Step::Run(index) => {
-                    if let Poll::Ready(verdict) = self.start(index, cx) {
-                        if let Some(index) = self.complete(index, verdict) {
-                            return Poll::Ready(Some(index));
-                        }
-                    }
-                }
-                Step::Skip(index, why) => {
-                    let problem = self.skipped(why);
-                    self.end(index, Err(Box::new(problem)));
-                    return Poll::Ready(Some(index));
-                }
-                Step::Begin(group) => self.stage(Stage::Begin, group),
-                Step::Commit(group) => self.stage(Stage::Commit, group),
-                Step::Rollback(group) => self.stage(Stage::Rollback, group),
                 Step::Starve if self.take_in(cx).is_ready() => continue,
                 Step::Starve | Step::Wait => match self.look(cx) {
                     Some(Some(index)) => return Poll::Ready(Some(index)),
@@ -210,8 +196,54 @@ where
                     }
                 },
                 Step::Done => return Poll::Ready(None),
+                step => {
+                    if let Some(index) = self.take_step(step, cx) {
+                        return Poll::Ready(Some(index));
+                    }
+                }
             }
             self.turn.steps += 1;
+        }
+    }
+
+    /// What can be done at once. Within: the slot that has its outcome by that, if one has.
+    #[inline]
+    fn take_step(&mut self, step: Step, cx: &mut Context<'_>) -> Option<usize> {
+        match step {
+            Step::Run(index) => match self.start(index, cx) {
+                Poll::Ready(verdict) => return self.complete(index, verdict),
+                Poll::Pending => {}
+            },
+            Step::Skip(index, why) => {
+                let problem = self.skipped(why);
+                self.end(index, Err(Box::new(problem)));
+                return Some(index);
+            }
+            Step::Begin(group) => self.stage(Stage::Begin, group),
+            Step::Commit(group) => self.stage(Stage::Commit, group),
+            Step::Rollback(group) => self.stage(Stage::Rollback, group),
+            Step::Starve | Step::Wait | Step::Done => {}
+        }
+        None
+    }
+
+    /// Goes on with what has begun, and begins nothing. What ends meanwhile is told later.
+    #[cfg(feature = "spawn")]
+    pub(crate) fn poll_begun(&mut self, cx: &mut Context<'_>) {
+        // Whose pause this is has limits of its own.
+        self.has_moved = true;
+        self.restart_clock();
+        while self.overdue.is_none() {
+            if let Some(step) = self.plan.next_due() {
+                let ended = self.take_step(step, cx);
+                self.ended.extend(ended);
+            } else if let Some(ended) = self.look(cx) {
+                self.ended.extend(ended);
+            } else if self.timer.poll_until(self.next_deadline, cx).is_ready() {
+                self.expire(Instant::now());
+            } else {
+                return;
+            }
         }
     }
 

@@ -35,6 +35,11 @@ pub(crate) struct Limits {
     pub(crate) lines: Option<usize>,
 }
 
+impl Limits {
+    /// Where nobody said otherwise, of what has no end.
+    pub(crate) const IDLE_TIMEOUT: Duration = Duration::from_secs(60);
+}
+
 impl Default for Limits {
     /// Large enough for what clients send (Microsoft Graph's 20 operations, a few dozen from a browser), small enough
     /// that a handful of hostile batches doesn't matter.

@@ -102,16 +102,15 @@ where
     let send = move |request, watch: &Watch| {
         spawn::run(watch.over(send(inner.clone(), request, Arc::clone(&shared))), spawned)
     };
-    let keep_alive = config.keep_alive;
+    let (keep_alive, patience) = (config.keep_alive, config.patience());
     let mut operations = Dispatch::new(config, head, batch, inheritance, budget, deadline, send);
     if let Some(intake) = intake {
         operations.take_from(intake);
     }
     if scope != Scope::Answer {
         let head = answer.head();
-        return Ok(
-            head.map(|()| Ours::streamed(Streamed::new(answer.without_cookies(), operations, keep_alive, watch)))
-        );
+        let streamed = Streamed::new(answer.without_cookies(), operations, keep_alive, watch);
+        return Ok(head.map(|()| spawn::stream(streamed, patience)));
     }
     while operations.next().await.is_some() {
         answer.write(operations.slots());

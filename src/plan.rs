@@ -189,6 +189,12 @@ impl Plan {
         }
     }
 
+    /// What follows at once from what has happened: a group that has begun goes on.
+    #[cfg(feature = "spawn")]
+    pub(crate) fn next_due(&mut self) -> Option<Step> {
+        self.waiting.as_mut()?.due.pop_front()
+    }
+
     /// The members of the group that this operation belongs to.
     #[inline]
     pub(crate) fn group_of(&self, index: usize) -> Option<Range<usize>> {

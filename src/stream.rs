@@ -106,6 +106,15 @@ where
         self.works = false;
         chunk.map(|chunk| chunk.map(Ok))
     }
+
+    #[cfg(feature = "spawn")]
+    fn poll_begun(&mut self, cx: &mut Context<'_>) {
+        if let Some(operations) = self.operations.as_mut().filter(|_| !self.works) {
+            self.works = true;
+            self.watch.within(|| operations.poll_begun(cx));
+            self.works = false;
+        }
+    }
 }
 
 impl<S, F> Streamed<S, F>

@@ -58,9 +58,7 @@ where
         let mut outcomes = members.clone().filter_map(|index| self.slots[index].outcome(index));
         let failure = outcomes.any(|outcome| !outcome.is_success());
         self.plan.decided(group, committed, failure);
-        if let Some(groups) = &mut self.groups {
-            groups.ended.extend(members);
-        }
+        self.ended.extend(members);
     }
 
     /// Ends a member whose group has not come to its end in time.

@@ -13,6 +13,7 @@ use crate::{
     batch::{Label, Message, Slot, State, Verdict},
     builder::DecodeContext,
     intake::{Intake, Taken, idle},
+    limits::Limits,
     watch::{self, Watch},
 };
 
@@ -26,7 +27,7 @@ where
         self.intake = Some(Box::new(intake));
         self.plan.open();
         self.total = None;
-        self.idle_timeout = Some(self.config.limits.idle_timeout.unwrap_or(super::STREAM_IDLE_TIMEOUT));
+        self.idle_timeout = Some(self.config.limits.idle_timeout.unwrap_or(Limits::IDLE_TIMEOUT));
         self.has_moved = true;
     }
 

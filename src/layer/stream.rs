@@ -21,8 +21,8 @@ impl BatchLayer {
     ///
     /// While a client doesn't read, nothing of its batch goes on: what runs keeps what it holds (a permit, the transaction
     /// of a group), and its time-outs are seen only when the client reads again. So a client that stops reading, and stays
-    /// connected, holds that for as long as the server lets it. With `spawn` operations go on by themselves, and hold
-    /// nothing longer than they take; only groups still wait.
+    /// connected, holds that for as long as the server lets it. [`spawn_streams`](Self::spawn_streams) is against that; a
+    /// time-out for writing, on the server's connections, too.
     ///
     /// When the head has been sent, some things can no longer be done. Cookies that operations set are left out. There is no
     /// `Content-Length`. The batch can't be refused any more, though all that refuses a batch as a whole is known before.
@@ -42,6 +42,22 @@ impl BatchLayer {
     /// means nothing (JSON and XML are such), so that no proxy takes the connection for dead. At least a second; off by default.
     pub fn keep_alive(self, silence: Duration) -> Self {
         self.with(|config| config.keep_alive = Some(silence.max(Duration::from_secs(1))))
+    }
+}
+
+#[cfg(feature = "spawn")]
+#[cfg_attr(docsrs, doc(cfg(feature = "spawn")))]
+impl BatchLayer {
+    /// Lets each answer that is streamed, be it by [`stream`](Self::stream) or because its batch is read while it arrives,
+    /// go on in a task of its own. It needs tokio's runtime.
+    ///
+    /// Then a client that doesn't read holds nothing for long: what has begun goes on to its end, or to the end of its time,
+    /// and nothing new begins. After the [idle time-out](Self::idle_timeout) (60 s where none is set) the batch is given
+    /// up: all that is left of it is dropped, and what the client reads then breaks off.
+    ///
+    /// Dropping the answer ends the task, at the next `await` of what runs in it.
+    pub fn spawn_streams(self) -> Self {
+        self.with(|config| config.spawn_streams = true)
     }
 }
 
