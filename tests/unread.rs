@@ -6,11 +6,11 @@ mod common;
 
 use std::{convert::Infallible, future::pending, sync::Arc, time::Duration};
 
-use axum::{Router, routing::post};
+use axum::{Router, middleware::map_request, routing::post};
 use common::{
     Answer, Body, Call, SubRequest, by_hand, gets, post as post_batch, recorder::Recorder, request, serve, soon,
 };
-use http::{Response, StatusCode};
+use http::{Request, Response, StatusCode};
 use http_body_util::BodyExt;
 use serde_json::json;
 use tokio::{
@@ -192,45 +192,47 @@ async fn who_reads_gets_the_same() {
 /// The buffers between are full, each side waits for the other one, and only the server can know that this never ends.
 #[tokio::test]
 async fn who_writes_all_before_it_reads_is_given_up() {
-    let permits = Arc::new(Semaphore::new(16));
-    let inner = Arc::clone(&permits);
-    let echo = move |body: String| {
-        let permits = Arc::clone(&inner);
-        async move {
-            let _permit = permits.acquire().await;
-            yield_now().await;
-            body
-        }
-    };
-    let api = Router::new().route("/echo", post(echo));
+    let given_up = Arc::new(Semaphore::new(0));
+    let witness = Arc::clone(&given_up);
+    let api = Router::new().route("/echo", post(async |body: String| body));
     let layer = BatchLayer::new().spawn_streams().idle_timeout(Duration::from_millis(300));
-    let address = serve(api.batch(layer)).await;
-    let mut client = TcpStream::connect(address).await.unwrap();
-    let head =
-        "POST /batch HTTP/1.1\r\nhost: a\r\ncontent-type: application/x-ndjson\r\ntransfer-encoding: chunked\r\n\r\n";
-    client.write_all(head.as_bytes()).await.unwrap();
-    let line = json!({"method": "POST", "path": "/echo", "body": "x".repeat(60_000)}).to_string() + "\n";
-    let chunk = format!("{:x}\r\n{line}\r\n", line.len());
-    let writing = async {
-        loop {
-            if client.write_all(chunk.as_bytes()).await.is_err() {
-                return;
-            }
-        }
+    // What the batch's request holds is held as long as the batch.
+    let attach = move |mut request: Request<Body>| {
+        request.extensions_mut().insert(Arc::new(Witness(Arc::clone(&witness))));
+        request
     };
-    // It is stuck for good; meanwhile the server gives it up, and serves others.
-    let stuck = tokio::time::timeout(Duration::from_secs(3), writing).await;
-    assert!(stuck.is_err());
-    assert_eq!(permits.available_permits(), 16);
+    let address = serve(api.batch(layer).layer(map_request(move |request| std::future::ready(attach(request))))).await;
+    let client = TcpStream::connect(address).await.unwrap();
+    let (mut reading, mut writing) = client.into_split();
+    let writer = tokio::spawn(async move {
+        let head = "POST /batch HTTP/1.1\r\nhost: a\r\ncontent-type: application/x-ndjson\r\ntransfer-encoding: chunked\r\n\r\n";
+        let line = json!({"method": "POST", "path": "/echo", "body": "x".repeat(60_000)}).to_string() + "\n";
+        let chunk = format!("{:x}\r\n{line}\r\n", line.len());
+        writing.write_all(head.as_bytes()).await.unwrap();
+        while writing.write_all(chunk.as_bytes()).await.is_ok() {}
+    });
+    soon(given_up.acquire()).await.unwrap().forget();
+    assert!(!writer.is_finished());
+
+    // Others are served meanwhile.
     let answer = other_client(address).await;
     assert!(answer.starts_with("HTTP/1.1 207"), "{answer}");
     assert!(answer.contains(r#""summary":{"total":1,"succeeded":1,"failed":0}"#), "{answer}");
     // What was on its way can still be read; then it breaks off, without an end.
     let mut rest = Vec::new();
-    let _ = soon(client.read_to_end(&mut rest)).await;
+    let _ = soon(reading.read_to_end(&mut rest)).await;
     let rest = String::from_utf8_lossy(&rest);
     assert!(rest.contains(r#""index":0,"status":200"#));
     assert!(!rest.contains("summary") && !rest.ends_with("0\r\n\r\n"));
+}
+
+/// Tells when it is dropped.
+struct Witness(Arc<Semaphore>);
+
+impl Drop for Witness {
+    fn drop(&mut self) {
+        self.0.add_permits(1);
+    }
 }
 
 async fn other_client(address: std::net::SocketAddr) -> String {
