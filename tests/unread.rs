@@ -4,7 +4,7 @@
 
 mod common;
 
-use std::{convert::Infallible, future::pending, sync::Arc, time::Duration};
+use std::{convert::Infallible, future::pending, net::SocketAddr, pin::Pin, sync::Arc, time::Duration};
 
 use axum::{Router, middleware::map_request, routing::post};
 use common::{
@@ -15,11 +15,12 @@ use http_body_util::BodyExt;
 use serde_json::json;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
-    net::TcpStream,
+    net::{TcpListener, TcpStream, tcp::OwnedReadHalf},
     sync::Semaphore,
-    task::yield_now,
+    task::{JoinHandle, yield_now},
     time::sleep,
 };
+use tokio_io_timeout::TimeoutStream;
 use tower::{Layer, ServiceExt, service_fn};
 use tower_multistatus::{BatchLayer, Streaming, axum::RouterExt};
 
@@ -192,25 +193,9 @@ async fn who_reads_gets_the_same() {
 /// The buffers between are full, each side waits for the other one, and only the server can know that this never ends.
 #[tokio::test]
 async fn who_writes_all_before_it_reads_is_given_up() {
-    let given_up = Arc::new(Semaphore::new(0));
-    let witness = Arc::clone(&given_up);
-    let api = Router::new().route("/echo", post(async |body: String| body));
-    let layer = BatchLayer::new().spawn_streams().idle_timeout(Duration::from_millis(300));
-    // What the batch's request holds is held as long as the batch.
-    let attach = move |mut request: Request<Body>| {
-        request.extensions_mut().insert(Arc::new(Witness(Arc::clone(&witness))));
-        request
-    };
-    let address = serve(api.batch(layer).layer(map_request(move |request| std::future::ready(attach(request))))).await;
-    let client = TcpStream::connect(address).await.unwrap();
-    let (mut reading, mut writing) = client.into_split();
-    let writer = tokio::spawn(async move {
-        let head = "POST /batch HTTP/1.1\r\nhost: a\r\ncontent-type: application/x-ndjson\r\ntransfer-encoding: chunked\r\n\r\n";
-        let line = json!({"method": "POST", "path": "/echo", "body": "x".repeat(60_000)}).to_string() + "\n";
-        let chunk = format!("{:x}\r\n{line}\r\n", line.len());
-        writing.write_all(head.as_bytes()).await.unwrap();
-        while writing.write_all(chunk.as_bytes()).await.is_ok() {}
-    });
+    let (app, given_up) = watched(BatchLayer::new().spawn_streams().idle_timeout(Duration::from_millis(300)));
+    let address = serve(app).await;
+    let (mut reading, writer) = stubborn(address).await;
     soon(given_up.acquire()).await.unwrap().forget();
     assert!(!writer.is_finished());
 
@@ -226,6 +211,64 @@ async fn who_writes_all_before_it_reads_is_given_up() {
     assert!(!rest.contains("summary") && !rest.ends_with("0\r\n\r\n"));
 }
 
+/// Without a task of the batch's own: the page about streams shows this.
+#[tokio::test]
+async fn a_time_out_for_writing_closes_the_connection_of_who_does_not_read() {
+    let (app, given_up) = watched(BatchLayer::new());
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(axum::serve(Timed(listener), app).into_future());
+    let (_reading, writer) = stubborn(address).await;
+    soon(given_up.acquire()).await.unwrap().forget();
+    soon(writer).await.unwrap();
+}
+
+struct Timed(TcpListener);
+
+impl axum::serve::Listener for Timed {
+    type Io = Pin<Box<TimeoutStream<TcpStream>>>;
+    type Addr = SocketAddr;
+
+    async fn accept(&mut self) -> (Self::Io, SocketAddr) {
+        let (stream, address) = axum::serve::Listener::accept(&mut self.0).await;
+        let mut stream = TimeoutStream::new(stream);
+        stream.set_write_timeout(Some(Duration::from_millis(300)));
+        (Box::pin(stream), address)
+    }
+
+    fn local_addr(&self) -> std::io::Result<SocketAddr> {
+        self.0.local_addr()
+    }
+}
+
+/// A server that echoes, and what gets a permit each time that a batch is dropped.
+fn watched(layer: BatchLayer) -> (Router, Arc<Semaphore>) {
+    let dropped = Arc::new(Semaphore::new(0));
+    let witness = Arc::clone(&dropped);
+    let api = Router::new().route("/echo", post(async |body: String| body));
+    // What the batch's request holds is held as long as the batch.
+    let attach = map_request(move |mut request: Request<Body>| {
+        request.extensions_mut().insert(Arc::new(Witness(Arc::clone(&witness))));
+        std::future::ready(request)
+    });
+    (api.batch(layer).layer(attach), dropped)
+}
+
+/// A client that writes on and on, and hasn't read anything yet.
+async fn stubborn(address: SocketAddr) -> (OwnedReadHalf, JoinHandle<()>) {
+    let client = TcpStream::connect(address).await.unwrap();
+    let (reading, mut writing) = client.into_split();
+    let writer = tokio::spawn(async move {
+        let head = "POST /batch HTTP/1.1\r\nhost: a\r\ncontent-type: application/x-ndjson\r\n\
+                    transfer-encoding: chunked\r\n\r\n";
+        let line = json!({"method": "POST", "path": "/echo", "body": "x".repeat(60_000)}).to_string() + "\n";
+        let chunk = format!("{:x}\r\n{line}\r\n", line.len());
+        writing.write_all(head.as_bytes()).await.unwrap();
+        while writing.write_all(chunk.as_bytes()).await.is_ok() {}
+    });
+    (reading, writer)
+}
+
 /// Tells when it is dropped.
 struct Witness(Arc<Semaphore>);
 
@@ -235,7 +278,7 @@ impl Drop for Witness {
     }
 }
 
-async fn other_client(address: std::net::SocketAddr) -> String {
+async fn other_client(address: SocketAddr) -> String {
     let mut client = TcpStream::connect(address).await.unwrap();
     let line = r#"{"method":"POST","path":"/echo","body":"x"}"#;
     let request = format!(
