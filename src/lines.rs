@@ -49,8 +49,8 @@ enum End {
 }
 
 impl Lines {
-    /// Asks for the beginning of the body, without waiting for it: a client that has sent `Expect: 100-continue` is told
-    /// to go on, as it would not be when the head of the answer has been sent.
+    /// Asks for the beginning of the body, and waits one turn for it: then a client that has sent `Expect: 100-continue` is
+    /// told to go on, as it would not be once the head of the answer has been sent.
     pub(crate) async fn begin<B>(body: B, limit: usize) -> Result<Self, Rejection>
     where
         B: Body<Data = Bytes, Error: Into<BoxError>> + Send + 'static,
@@ -64,10 +64,16 @@ impl Lines {
             end: None,
             frames: 0,
         };
-        match poll_fn(|cx| Poll::Ready(lines.fill(cx))).await {
-            Poll::Ready(()) if matches!(lines.end, Some(End::Whole)) => Err(Rejection::empty()),
-            _ => Ok(lines),
-        }
+        let mut has_asked = false;
+        poll_fn(|cx| {
+            if lines.fill(cx).is_ready() || mem::replace(&mut has_asked, true) {
+                return Poll::Ready(());
+            }
+            cx.waker().wake_by_ref();
+            Poll::Pending
+        })
+        .await;
+        if matches!(lines.end, Some(End::Whole)) { Err(Rejection::empty()) } else { Ok(lines) }
     }
 
     /// The next line; `None` behind the last one.
