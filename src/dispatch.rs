@@ -7,7 +7,6 @@ use std::{
     mem,
     sync::Arc,
     task::{Context, Poll, ready},
-    time::Duration,
 };
 
 use bytes::Bytes;
@@ -19,6 +18,7 @@ use crate::{
     batch::{Batch, Slot, State, Uses, Verdict},
     config::Config,
     context::BatchContext,
+    deadlines::Deadlines,
     groups::{Groups, Open, Stage},
     inherit::Inheritance,
     intake::Intake,
@@ -26,7 +26,7 @@ use crate::{
     problem::{Problem, shown},
     running::{Ended, Place, Running},
     send::Budget,
-    timer::{Timer, after},
+    timer::after,
     watch::Watch,
     window::Window,
 };
@@ -66,14 +66,7 @@ pub(crate) struct Dispatch<S, F> {
     groups: Option<Box<Groups>>,
     /// Slots that have got their outcomes, and have not been told yet.
     ended: VecDeque<usize>,
-    timer: Timer,
-    batch_deadline: Instant,
-    /// How long nothing may happen, where the batch's deadline goes by that.
-    idle_timeout: Option<Duration>,
-    /// Something has happened since the clock was looked at.
-    has_moved: bool,
-    /// No time runs out before this.
-    next_deadline: Instant,
+    deadlines: Deadlines,
     /// Where the search for unfinished operations goes on, once time has run out.
     overdue: Option<usize>,
     turn: Turn,
@@ -120,11 +113,7 @@ where
             running: FuturesUnordered::new(),
             place: Place::empty(),
             ended: VecDeque::new(),
-            timer: Timer::default(),
-            batch_deadline,
-            idle_timeout: None,
-            has_moved: false,
-            next_deadline: batch_deadline,
+            deadlines: Deadlines::new(batch_deadline),
             overdue: None,
             turn: Turn::default(),
         }
@@ -139,8 +128,7 @@ where
     /// is not the batch's.
     pub(crate) fn resume(&mut self) {
         self.turn.looked = false;
-        self.idle_timeout = self.idle_timeout.or(self.config.limits.idle_timeout);
-        self.has_moved = true;
+        self.deadlines.go_by(self.config.limits.idle_timeout);
     }
 
     /// In request order, all slots that are not forgotten.
@@ -153,7 +141,7 @@ where
         match &next {
             Poll::Ready(Some(_)) => {
                 self.turn.steps += 1;
-                self.has_moved = true;
+                self.deadlines.moved();
             }
             Poll::Ready(None) | Poll::Pending => self.turn = Turn::default(),
         }
@@ -190,9 +178,8 @@ where
                     Some(Some(index)) => return Poll::Ready(Some(index)),
                     Some(None) => {}
                     None => {
-                        self.restart_clock();
-                        ready!(self.timer.poll_until(self.next_deadline, cx));
-                        self.expire(Instant::now());
+                        ready!(self.deadlines.poll(cx));
+                        self.expire();
                     }
                 },
                 Step::Done => return Poll::Ready(None),
@@ -231,16 +218,15 @@ where
     #[cfg(feature = "spawn")]
     pub(crate) fn poll_begun(&mut self, cx: &mut Context<'_>) {
         // Whose pause this is has limits of its own.
-        self.has_moved = true;
-        self.restart_clock();
+        self.deadlines.moved();
         while self.overdue.is_none() {
             if let Some(step) = self.plan.next_due() {
                 let ended = self.take_step(step, cx);
                 self.ended.extend(ended);
             } else if let Some(ended) = self.look(cx) {
                 self.ended.extend(ended);
-            } else if self.timer.poll_until(self.next_deadline, cx).is_ready() {
-                self.expire(Instant::now());
+            } else if self.deadlines.poll(cx).is_ready() {
+                self.expire();
             } else {
                 return;
             }
@@ -248,18 +234,9 @@ where
     }
 
     fn yield_now(&mut self, cx: &mut Context<'_>) -> Poll<Option<usize>> {
-        self.restart_clock();
-        self.expire(Instant::now());
+        self.expire();
         cx.waker().wake_by_ref();
         Poll::Pending
-    }
-
-    /// If something has happened, the time counts from now on that may pass before anything else does.
-    fn restart_clock(&mut self) {
-        if let (true, Some(idle_timeout)) = (mem::take(&mut self.has_moved), self.idle_timeout) {
-            self.batch_deadline = after(idle_timeout);
-            self.next_deadline = self.next_deadline.min(self.batch_deadline);
-        }
     }
 
     /// Sends one operation. Most are ready at once, and never leave their place.
@@ -303,7 +280,7 @@ where
     fn deadline(&mut self, latest: Option<Instant>) -> Instant {
         let own = after(self.config.limits.operation_timeout);
         let deadline = latest.map_or(own, |latest| latest.min(own));
-        self.next_deadline = self.next_deadline.min(deadline);
+        self.deadlines.add(deadline);
         deadline
     }
 
@@ -363,20 +340,11 @@ where
     }
 
     /// Drops what has had its time. Where that is the whole batch's, all that is left is overdue.
-    fn expire(&mut self, now: Instant) {
-        if now < self.next_deadline || self.overdue.is_some() {
-            return;
-        }
-        // Where it is time for a single operation too, its end is something that happens.
-        let is_busy = self.idle_timeout.is_some() && self.running.iter().any(|running| running.deadline <= now);
-        let is_over = now >= self.batch_deadline && !is_busy;
-        self.next_deadline = self.batch_deadline;
-        for running in self.running.iter_mut() {
-            if is_over || running.deadline <= now {
-                running.expire();
-            } else {
-                self.next_deadline = self.next_deadline.min(running.deadline);
-            }
+    fn expire(&mut self) {
+        let Some(now) = self.deadlines.passed().filter(|_| self.overdue.is_none()) else { return };
+        let is_over = self.deadlines.look(now, self.running.iter().map(|running| running.deadline));
+        for running in self.running.iter_mut().filter(|running| is_over || running.deadline <= now) {
+            running.expire();
         }
         if is_over {
             self.running.clear();

@@ -169,6 +169,7 @@ mod window;
 
 // dispatch
 mod context;
+mod deadlines;
 mod dispatch;
 mod extract;
 pub mod fault;

@@ -27,8 +27,7 @@ where
         self.intake = Some(Box::new(intake));
         self.plan.open();
         self.total = None;
-        self.idle_timeout = Some(self.config.limits.idle_timeout.unwrap_or(Limits::IDLE_TIMEOUT));
-        self.has_moved = true;
+        self.deadlines.go_by(Some(self.config.limits.idle_timeout.unwrap_or(Limits::IDLE_TIMEOUT)));
     }
 
     /// Takes one more operation in, as soon as it has come and there is room for it. Nothing is held for one that has not
@@ -46,8 +45,8 @@ where
             self.plan.close();
             return Poll::Ready(());
         };
-        self.has_moved |= lines.is_ready();
         let line = ready!(lines);
+        self.deadlines.moved();
         let index = self.slots.end();
         let Some(line) = line else {
             self.close();
