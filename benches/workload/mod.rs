@@ -15,13 +15,13 @@ use axum::{
     http::{HeaderValue, Method, Request, Response, StatusCode, Uri, header},
     routing::{get, post},
 };
-use futures_util::future::join_all;
-use http_body::Body as HttpBody;
-use http_body_util::BodyExt;
+use futures_util::{future::join_all, stream};
+use http_body::{Body as HttpBody, Frame};
+use http_body_util::{BodyExt, StreamBody};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use tower::{Layer, Service, ServiceExt};
-use tower_multistatus::{BatchLayer, Streaming, axum::RouterExt};
+use tower_multistatus::{BatchLayer, Order, Streaming, axum::RouterExt};
 
 /// `GET /users/{id}` answers with 115 bytes of JSON, `POST /echo` with what it was sent.
 fn api() -> Router {
@@ -75,13 +75,22 @@ impl Operation {
         }
     }
 
-    /// A batch of `n` of them.
-    fn batch(self, n: usize) -> Bytes {
-        let operation = match self {
+    /// What stands for one in a batch.
+    fn entry(self) -> String {
+        match self {
             Self::Get => r#"{"path":"/users/17"}"#.to_owned(),
             Self::Echo => format!(r#"{{"method":"POST","path":"/echo","body":{}}}"#, kibibyte()),
-        };
-        format!(r#"{{"operations":[{}]}}"#, vec![operation; n].join(",")).into()
+        }
+    }
+
+    /// A batch of `n` of them.
+    fn batch(self, n: usize) -> Bytes {
+        format!(r#"{{"operations":[{}]}}"#, vec![self.entry(); n].join(",")).into()
+    }
+
+    /// The same as NDJSON.
+    fn lines(self, n: usize) -> Bytes {
+        (self.entry() + "\n").repeat(n).into()
     }
 }
 
@@ -105,6 +114,11 @@ fn kibibyte() -> String {
 /// Limits out of the way of the larger batches; nothing is switched off.
 fn layer() -> BatchLayer {
     BatchLayer::new().max_operations(100_000).max_request_bytes(1 << 30).max_response_bytes(1 << 30)
+}
+
+/// POSTs side by side, too.
+fn unordered() -> BatchLayer {
+    layer().order(Order::Unordered)
 }
 
 /// What a good engineer writes first: 60 lines, and none of the guards.
@@ -175,6 +189,21 @@ fn post_batch(body: Bytes) -> Request<Body> {
     request
 }
 
+/// What a server reads at once: a frame of HTTP/2 holds so much, and hyper's buffer for HTTP/1 begins with half of it.
+const FRAME: usize = 16 << 10;
+
+/// NDJSON, which comes in frames.
+fn post_lines(mut lines: Bytes) -> Request<Body> {
+    let frames = std::iter::from_fn(move || {
+        let frame = lines.split_to(lines.len().min(FRAME));
+        (!frame.is_empty()).then(|| Ok::<_, Infallible>(Frame::data(frame)))
+    });
+    let mut request = post_batch(Bytes::new());
+    *request.body_mut() = Body::new(StreamBody::new(stream::iter(frames)));
+    request.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/x-ndjson"));
+    request
+}
+
 /// A service that does nothing, so that what stands around it can be seen.
 #[derive(Clone, Copy)]
 struct Null;
@@ -197,15 +226,19 @@ impl<B> Service<Request<B>> for Null {
 }
 
 /// What is measured, by name; the names are those of the table in the README beside this.
-pub(crate) const SCENARIOS: [&str; 15] = [
+pub(crate) const SCENARIOS: [&str; 19] = [
     "inner",
     "naive",
     "batch",
     "bare",
     "streamed",
+    "lines",
     "inner-echo",
     "naive-echo",
     "batch-echo",
+    "unordered-echo",
+    "streamed-unordered-echo",
+    "lines-unordered-echo",
     "null",
     "pass-through",
     "apart",
@@ -218,8 +251,9 @@ pub(crate) const SCENARIOS: [&str; 15] = [
 /// Does one of them, with `n` operations, `times` times.
 pub(crate) async fn run(scenario: &str, n: usize, times: usize) {
     let operation = if scenario.ends_with("-echo") { Operation::Echo } else { Operation::Get };
-    let (alone, batch) = (operation.alone(), operation.batch(n));
+    let (alone, batch, lines) = (operation.alone(), operation.batch(n), operation.lines(n));
     let batched = || post_batch(batch.clone());
+    let lined = || post_lines(lines.clone());
     // What waits for what, and nothing else that costs much.
     let links: Option<fn(usize, usize) -> String> = match scenario {
         "apart" => Some(|_, _| String::new()),
@@ -241,6 +275,12 @@ pub(crate) async fn run(scenario: &str, n: usize, times: usize) {
         "batch" | "batch-echo" => repeat(api().batch(layer()), batched, times).await,
         "bare" => repeat(layer().layer(api()), batched, times).await,
         "streamed" => repeat(read(layer().stream(Streaming::On).layer(api())), batched, times).await,
+        "lines" => repeat(read(layer().layer(api())), lined, times).await,
+        "unordered-echo" => repeat(unordered().layer(api()), batched, times).await,
+        "streamed-unordered-echo" => {
+            repeat(read(unordered().stream(Streaming::On).layer(api())), batched, times).await;
+        }
+        "lines-unordered-echo" => repeat(read(unordered().layer(api())), lined, times).await,
         "null" => repeat(Null, alone, n * times).await,
         "pass-through" => repeat(layer().layer(Null), alone, n * times).await,
         _ => panic!("no such scenario; there are {SCENARIOS:?}"),
