@@ -138,9 +138,10 @@ where
         }
         while self.answer.len() < CHUNK {
             let Some(operations) = &mut self.operations else { break };
+            let may_be_more = self.order == ResultOrder::Request && self.answer.write(operations.slots());
             // Here only what waits to be written is in memory, while an answer that is sent whole holds all of it.
             operations.written(self.answer.take_freed());
-            if self.order == ResultOrder::Request && self.answer.write(operations.slots()) {
+            if may_be_more {
                 continue;
             }
             match operations.poll_next(cx) {
