@@ -314,7 +314,6 @@ where
 
     /// Gives a slot its outcome, unless it has one, and tells who wants to know.
     fn end(&mut self, index: usize, verdict: Verdict) {
-        self.free_line(index);
         let total = self.total;
         let slot = &mut self.slots[index];
         let watch = slot.end(verdict);

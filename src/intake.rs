@@ -26,7 +26,7 @@ pub(crate) struct Intake {
     pub(crate) lines: Option<Lines>,
     decoder: Arc<dyn DecodeLines>,
     pub(crate) recent: Recent,
-    /// Bytes of the lines whose operations have not ended.
+    /// Bytes of the lines of operations whose outcomes have not been written.
     pub(crate) sizes: Window<usize>,
 }
 

@@ -27,7 +27,7 @@ pub(crate) struct Limits {
     // What is read while it arrives has no end, so these are for what of it is there at a time.
     pub(crate) line_bytes: usize,
     pub(crate) result_bytes: usize,
-    /// Lines whose operations have not ended, and results that have not been sent. More is read only below this.
+    /// Lines whose results have not been written, and results that have not been sent. More is read only below this.
     pub(crate) in_flight_bytes: usize,
     /// How many operations after the oldest that has not ended may begin; ids are known as long.
     pub(crate) window: usize,

@@ -148,6 +148,7 @@ where
                 Poll::Ready(Some(index)) => {
                     if self.order == ResultOrder::Completion {
                         self.answer.write_one(index, &mut operations.slots()[index]);
+                        operations.free_line(index);
                     }
                 }
                 Poll::Ready(None) => {

@@ -85,8 +85,8 @@ where
         Some(index)
     }
 
-    /// The line of an operation that has ended is no longer in memory.
-    pub(super) fn free_line(&mut self, index: usize) {
+    /// The line of an operation is no longer in memory once its outcome has been written, which has its target.
+    pub(crate) fn free_line(&mut self, index: usize) {
         if let Some(size) = self.intake.as_mut().and_then(|intake| intake.sizes.get_mut(index)) {
             self.budget.give_back(mem::take(size));
         }
@@ -98,7 +98,7 @@ where
         let Some(intake) = &mut self.intake else { return };
         while matches!(self.slots.get(self.slots.start()), Some(Slot { state: State::Written, .. })) {
             self.slots.forget();
-            intake.sizes.forget();
+            self.budget.give_back(intake.sizes.forget().unwrap_or_default());
         }
     }
 }

@@ -79,7 +79,7 @@ impl BatchLayer {
         self.with(|config| config.limits.result_bytes = bytes)
     }
 
-    /// The bytes of lines whose operations have not ended and of results that have not been sent, together; 4 MiB by
+    /// The bytes of lines whose results have not been written and of results that have not been sent, together; 4 MiB by
     /// default. With more, or where the next line might make it more, no line is read.
     ///
     /// What runs already isn't held back: so there may be up to
