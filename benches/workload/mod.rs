@@ -1,6 +1,7 @@
 //! What all benches run: one axum app, and three ways to send it the same operations.
 
 use std::{
+    cell::LazyCell,
     convert::Infallible,
     fmt::Debug,
     future::{Ready, ready},
@@ -192,17 +193,35 @@ fn post_batch(body: Bytes) -> Request<Body> {
 /// What a server reads at once: a frame of HTTP/2 holds so much, and hyper's buffer for HTTP/1 begins with half of it.
 const FRAME: usize = 16 << 10;
 
-/// NDJSON, which comes in frames.
-fn post_lines(mut lines: Bytes) -> Request<Body> {
-    let frames = std::iter::from_fn(move || {
-        let frame = lines.split_to(lines.len().min(FRAME));
-        (!frame.is_empty()).then(|| Ok::<_, Infallible>(Frame::data(frame)))
-    });
+/// A batch of this type, which comes in frames.
+fn post_frames(media_type: &'static str, frames: impl Iterator<Item = Bytes> + Send + 'static) -> Request<Body> {
+    let frames = stream::iter(frames.map(|frame| Ok::<_, Infallible>(Frame::data(frame))));
     let mut request = post_batch(Bytes::new());
-    *request.body_mut() = Body::new(StreamBody::new(stream::iter(frames)));
-    request.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/x-ndjson"));
+    *request.body_mut() = Body::new(StreamBody::new(frames));
+    request.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(media_type));
     request
 }
+
+/// NDJSON that is there already.
+fn post_lines(mut lines: Bytes) -> Request<Body> {
+    let frame = move || Some(lines.split_to(lines.len().min(FRAME))).filter(|frame| !frame.is_empty());
+    post_frames(NDJSON, std::iter::from_fn(frame))
+}
+
+/// What nobody has whole who sends it: each frame is made when the one before it has been read.
+fn arriving(entries: impl Iterator<Item = String> + Send + 'static) -> impl Iterator<Item = Bytes> + Send + 'static {
+    let mut entries = entries.fuse();
+    std::iter::from_fn(move || {
+        let mut frame = String::with_capacity(FRAME);
+        while frame.len() < FRAME - 64 {
+            let Some(entry) = entries.next() else { break };
+            frame += &entry;
+        }
+        Some(Bytes::from(frame)).filter(|frame| !frame.is_empty())
+    })
+}
+
+const NDJSON: &str = "application/x-ndjson";
 
 /// A service that does nothing, so that what stands around it can be seen.
 #[derive(Clone, Copy)]
@@ -226,7 +245,7 @@ impl<B> Service<Request<B>> for Null {
 }
 
 /// What is measured, by name; the names are those of the table in the README beside this.
-pub(crate) const SCENARIOS: [&str; 19] = [
+pub(crate) const SCENARIOS: [&str; 21] = [
     "inner",
     "naive",
     "batch",
@@ -239,6 +258,8 @@ pub(crate) const SCENARIOS: [&str; 19] = [
     "unordered-echo",
     "streamed-unordered-echo",
     "lines-unordered-echo",
+    "arriving-lines",
+    "arriving-batch",
     "null",
     "pass-through",
     "apart",
@@ -251,9 +272,10 @@ pub(crate) const SCENARIOS: [&str; 19] = [
 /// Does one of them, with `n` operations, `times` times.
 pub(crate) async fn run(scenario: &str, n: usize, times: usize) {
     let operation = if scenario.ends_with("-echo") { Operation::Echo } else { Operation::Get };
-    let (alone, batch, lines) = (operation.alone(), operation.batch(n), operation.lines(n));
-    let batched = || post_batch(batch.clone());
-    let lined = || post_lines(lines.clone());
+    let alone = operation.alone();
+    let (batch, lines) = (LazyCell::new(|| operation.batch(n)), LazyCell::new(|| operation.lines(n)));
+    let batched = || post_batch(Bytes::clone(&batch));
+    let lined = || post_lines(Bytes::clone(&lines));
     // What waits for what, and nothing else that costs much.
     let links: Option<fn(usize, usize) -> String> = match scenario {
         "apart" => Some(|_, _| String::new()),
@@ -281,6 +303,17 @@ pub(crate) async fn run(scenario: &str, n: usize, times: usize) {
             repeat(read(unordered().stream(Streaming::On).layer(api())), batched, times).await;
         }
         "lines-unordered-echo" => repeat(read(unordered().layer(api())), lined, times).await,
+        // One of GETs needn't ever be whole, and so isn't made before it is sent.
+        "arriving-lines" => {
+            let entry = move |_| operation.entry() + "\n";
+            let lines = || post_frames(NDJSON, arriving((0..n).map(entry)));
+            repeat(read(layer().layer(api())), lines, times).await;
+        }
+        "arriving-batch" => {
+            let entry = move |index| (if index == 0 { "[" } else { "," }).to_owned() + &operation.entry();
+            let batch = || post_frames("application/json", arriving((0..n).map(entry).chain(["]".to_owned()])));
+            repeat(read(layer().layer(api())), batch, times).await;
+        }
         "null" => repeat(Null, alone, n * times).await,
         "pass-through" => repeat(layer().layer(Null), alone, n * times).await,
         _ => panic!("no such scenario; there are {SCENARIOS:?}"),
