@@ -47,7 +47,7 @@ impl Intake {
     /// What becomes of the next line. A blank one is no operation.
     pub(crate) fn take(&mut self, cx: DecodeContext<'_>, index: usize, line: Line) -> Option<Taken> {
         let limits = &cx.config().limits;
-        if limits.lines.is_some_and(|limit| index >= limit) && !matches!(line, Line::Blank) {
+        if limits.lines.is_some_and(|limit| index >= limit) && !matches!(line, Line::Blank | Line::Broken(_)) {
             return Some(Taken { is_last: true, ..Taken::refused(too_many(index)) });
         }
         match line {

@@ -455,6 +455,32 @@ async fn dependencies_mean_the_same_in_every_way_of_running() {
     assert_eq!(answer.statuses(), expected);
 }
 
+/// What looks back only can also be told line by line.
+#[tokio::test(start_paused = true)]
+async fn dependencies_on_what_came_before_mean_the_same_in_every_way_of_running() {
+    let mut batch = operations([
+        "GET a",
+        "GET b",
+        "GET c <- a",
+        "POST d <- c",
+        "POST e <- d",
+        "GET f <- e b",
+        "GET g <- nobody",
+        "GET h <- g",
+        "GET panic",
+        "GET i <- panic",
+        "DELETE j <- c",
+        "GET k <- a b c j",
+        "GET l <- l",
+    ]);
+    batch[3]["path"] = json!("/302");
+    let expected = [200, 200, 200, 302, 424, 424, 400, 424, 500, 424, 200, 200, 400];
+    for order in [Order::Fenced, Order::Sequential, Order::Unordered] {
+        let answer = in_every_way(|| (BatchLayer::new().order(order), statuses()), &batch).await;
+        assert_eq!(answer.statuses(), expected);
+    }
+}
+
 /// Lists that a batch of this size can't need: each entry would take many times its bytes.
 #[tokio::test]
 async fn relations_are_bounded() {

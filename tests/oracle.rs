@@ -14,7 +14,7 @@ use http::{HeaderValue, Method, Request, Response, StatusCode, header};
 use http_body_util::Full;
 use proptest::{prelude::*, sample::select, test_runner::TestCaseResult};
 use serde_json::{Map, Value, json};
-use support::{Plain, batch, block_on, call, echo, json_response, refused, response, results, service, with};
+use support::{Plain, batch, batch_as, block_on, call, echo, json_response, refused, response, results, service, with};
 use tower::Layer;
 use tower_multistatus::{BatchLayer, Order};
 
@@ -315,7 +315,34 @@ async fn assert_json(order: Order, items: &[Item]) -> TestCaseResult {
         told(&mut expected, alone);
         prop_assert_eq!(result, &Value::Object(expected));
     }
+    assert_lines(order, items, results).await?;
     assert_cookies(order, &answer, alone)
+}
+
+/// The same results line by line, in any order, and behind them the same summary.
+async fn assert_lines(order: Order, items: &[Item], mut expected: Vec<Value>) -> TestCaseResult {
+    let layer = BatchLayer::new().order(order).concurrency(3);
+    let lines: String = items.iter().map(|item| item.written() + "\n").collect();
+    let batch = with_credentials(batch_as("application/x-ndjson", lines));
+    let answer = call(layer.layer(service(shop())), batch).await;
+    let lines = std::str::from_utf8(answer.body()).unwrap().lines();
+    let mut told: Vec<Value> = lines.map(|line| serde_json::from_str(line).unwrap()).collect();
+    let summary = told.pop().unwrap_or_default();
+    told.sort_by_key(|result| result["index"].as_u64());
+    let failed = expected.iter().filter(|result| result["status"].as_u64() >= Some(400)).count();
+    let counts = json!({"total": expected.len(), "succeeded": expected.len() - failed, "failed": failed});
+    prop_assert_eq!(summary, json!({"summary": counts}));
+    for (told, expected) in told.iter_mut().zip(&mut expected) {
+        // Each says in its own words what is wrong, and where that stands in its own document.
+        for result in [told, expected] {
+            let problem = result.get_mut("error").and_then(Value::as_object_mut);
+            if let Some(problem) = problem.filter(|problem| problem.contains_key("detail")) {
+                problem.retain(|name, _| name != "detail" && name != "pointer");
+            }
+        }
+    }
+    prop_assert_eq!(told, expected);
+    Ok(())
 }
 
 /// Cookies of all operations are set by the batch; here they all are the same one, of which the last is kept.

@@ -57,6 +57,8 @@ where
             self.turn.steps += 1;
             return Poll::Ready(());
         };
+        // It may only be put aside until another one ends, and so may any number behind it.
+        self.turn.steps += usize::from(!dependencies.is_empty());
         intake.sizes.push(size);
         self.budget.take(size);
         self.plan.push(slot.kind(), &dependencies, self.config.limits.window);

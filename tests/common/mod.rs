@@ -18,6 +18,7 @@ use tokio::sync::{mpsc, oneshot};
 use tower::{BoxError, Service, ServiceExt, service_fn, util::BoxCloneSyncService};
 use tower_multistatus::RequestBody;
 
+pub(crate) mod lines;
 pub(crate) mod recorder;
 pub(crate) mod stage;
 pub(crate) mod ways;

@@ -5,7 +5,11 @@ use serde_json::Value;
 use tower::{BoxError, Layer, ServiceBuilder, util::BoxCloneSyncService};
 use tower_multistatus::{BatchLayer, Streaming};
 
-use super::{Answer, Body, SubRequest, post, soon};
+use super::{
+    Answer, Body, SubRequest,
+    lines::{lines, results, stream_of, told},
+    post, soon,
+};
 
 pub(crate) type Inner = BoxCloneSyncService<SubRequest, Response<Body>, BoxError>;
 
@@ -34,6 +38,13 @@ pub(crate) async fn in_every_way(make: impl Fn() -> (BatchLayer, Inner), operati
         let answer = soon(post(layer.layer(inner), operations.clone())).await.in_request_order();
         assert_eq!(answer.json, plain.json, "{way}");
     }
+    for (way, change) in [ways[1], ways[4], ways[5]] {
+        let Some(operations) = as_lines(operations).filter(|_| plain.status == 207) else { break };
+        let (layer, inner) = make();
+        let (layer, inner) = change(layer, inner);
+        let answer = soon(super::send(layer.layer(inner), stream_of(operations))).await;
+        assert_same(&results(told(answer.text())).0, &plain, way);
+    }
     #[cfg(feature = "xml")]
     {
         let (layer, inner) = make();
@@ -43,6 +54,35 @@ pub(crate) async fn in_every_way(make: impl Fn() -> (BatchLayer, Inner), operati
         assert_xml(&answer, &plain);
     }
     plain
+}
+
+/// The same operations line by line, where they can be told so: what stands in a stream can't be a group, has no values
+/// of others, and knows nothing of what is still to come.
+fn as_lines(operations: &Value) -> Option<String> {
+    let operations = operations.as_array()?;
+    let ids: Vec<_> = operations.iter().map(|operation| operation["id"].as_str()).collect();
+    let looks_back = |(index, operation): (usize, &Value)| {
+        let dependencies = operation["dependsOn"].as_array().into_iter().flatten();
+        let known = |id: &Value| !ids[index + 1..].iter().any(|other| other.is_some() && *other == id.as_str());
+        operation.get("group").is_none() && operation.get("refs").is_none() && dependencies.into_iter().all(known)
+    };
+    operations.iter().enumerate().all(looks_back).then(|| lines(operations))
+}
+
+/// The same outcomes. Where something is wrong with an operation, each says that in its own words.
+fn assert_same(stream: &[Value], plain: &Answer, way: &str) {
+    assert_eq!(stream.len(), plain.results().len(), "{way}");
+    for (stream, plain) in stream.iter().zip(plain.results()) {
+        let told = |result: &Value| {
+            let mut result = result.clone();
+            let problem = result.get_mut("error").and_then(Value::as_object_mut);
+            if let Some(problem) = problem.filter(|problem| problem.contains_key("detail")) {
+                problem.retain(|name, _| name != "detail" && name != "pointer");
+            }
+            result
+        };
+        assert_eq!(told(stream), told(plain), "in lines, {way}");
+    }
 }
 
 fn limited(inner: Inner) -> Inner {
