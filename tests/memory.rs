@@ -176,7 +176,7 @@ fn uneven(index: usize, line: &mut String) {
 fn bad(index: usize, line: &mut String) {
     match index % 8 {
         0 => line.push_str("{\"path\":"),
-        1 => line.push_str("\u{7f}"),
+        1 => line.push('\u{7f}'),
         2 => write!(line, r#"{{"path":"/","body":"{:05000}"}}"#, 0).unwrap(),
         3 => line.push_str(r#"{"id":"same","path":"/"}"#),
         4 => line.push_str(r#"{"path":"/","dependsOn":["nobody","else"]}"#),

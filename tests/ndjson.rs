@@ -282,7 +282,7 @@ async fn a_result_is_one_line_whatever_is_in_it() {
 #[tokio::test(start_paused = true)]
 async fn the_server_is_told_of_each_outcome_once() {
     for spawned in [false, true] {
-        let seen: Arc<Mutex<Vec<(usize, Option<String>, u16)>>> = Arc::default();
+        let seen = Arc::new(Mutex::new(Vec::new()));
         let sees = Arc::clone(&seen);
         let layer =
             BatchLayer::new().order(Order::Unordered).max_line_bytes(60).operation_timeout(Duration::from_secs(9));

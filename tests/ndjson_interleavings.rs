@@ -4,9 +4,6 @@
 #![allow(clippy::unwrap_used, reason = "a test ends where something is missing")]
 
 mod common;
-#[cfg(feature = "xml")]
-#[path = "support/multistatus.rs"]
-mod multistatus;
 
 use std::{
     collections::HashMap,
@@ -16,6 +13,8 @@ use std::{
 };
 
 use bytes::Bytes;
+#[cfg(feature = "xml")]
+use common::ways::multistatus;
 use common::{
     Body, SubRequest,
     lines::{NDJSON, in_pieces, results, stream_for, told},

@@ -288,6 +288,7 @@ fn memory_does_not_grow_with_a_stream_that_is_answered_in_another_format() {
     };
     for accept in ["application/json", "application/xml"] {
         let (few, many) = (peak(accept, 6_000), peak(accept, 20_000));
-        assert!(many < few + (64 << 10), "{accept}: {few} {many}");
+        // In XML there may be some hashes more, of which there are 65,536 at most; the targets alone would be 2.8 MB more.
+        assert!(many < few + (1 << 20), "{accept}: {few} {many}");
     }
 }

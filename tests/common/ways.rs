@@ -95,7 +95,7 @@ fn buffered(inner: Inner) -> Inner {
 
 #[cfg(feature = "xml")]
 #[path = "../support/multistatus.rs"]
-mod multistatus;
+pub(crate) mod multistatus;
 
 /// The same outcomes in XML, as far as both formats tell them.
 #[cfg(feature = "xml")]
