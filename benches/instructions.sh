@@ -21,14 +21,12 @@ per_operation() { # SCENARIO OPERATIONS TIMES
 
 row() { printf '%-48s %10s %10s\n' "$@"; }
 
-over() { awk "BEGIN { printf \"%.2f\", $1 / $2 }"; }
-
 row 'GET, instructions per operation' 'all' 'over inner'
 inner=$(per_operation inner 100 10)
 row 'inner call alone' "$inner" ''
-for n in 1 10 100 1000; do
-  for scenario in naive batch bare streamed; do
-    all=$(per_operation "$scenario" "$n" $((n < 100 ? 200 / n : 4)))
+for n in 1 10 100 1000 10000; do
+  for scenario in naive batch bare streamed lines; do
+    all=$(per_operation "$scenario" "$n" $((n < 100 ? 200 / n : n < 10000 ? 4 : 2)))
     row "$scenario, $n operations" "$all" $((all - inner))
   done
 done
@@ -36,28 +34,9 @@ done
 row 'echo of 1 KiB' 'all' 'over inner'
 inner=$(per_operation inner-echo 100 10)
 row 'inner call alone' "$inner" ''
-for scenario in naive-echo batch-echo; do
+for scenario in naive-echo batch-echo unordered-echo streamed-unordered-echo lines-unordered-echo; do
   all=$(per_operation "$scenario" 100 4)
   row "$scenario, 100 operations" "$all" $((all - inner))
-done
-
-row 'GETs, line by line' 'all' 'over batch'
-for n in 1 10 100 1000 10000; do
-  times=$((n < 100 ? 200 / n : n < 10000 ? 4 : 2))
-  batch=$(per_operation batch "$n" "$times")
-  bare=$(per_operation bare "$n" "$times")
-  lines=$(per_operation lines "$n" "$times")
-  row "batch, $n operations" "$batch" ''
-  row "bare, $n operations" "$bare" "$(over "$bare" "$batch")"
-  row "lines, $n operations" "$lines" "$(over "$lines" "$batch")"
-done
-
-row 'echo of 1 KiB, unordered' 'all' 'over batch'
-batch=$(per_operation unordered-echo 100 4)
-row 'batch, 100 operations' "$batch" ''
-for scenario in streamed-unordered-echo lines-unordered-echo; do
-  all=$(per_operation "$scenario" 100 4)
-  row "$scenario, 100 operations" "$all" "$(over "$all" "$batch")"
 done
 
 row 'a request that is no batch' 'all' 'over inner'
