@@ -66,7 +66,7 @@ impl Config {
 
     /// How long a streamed answer that goes on by itself may wait to be read on.
     pub(crate) fn patience(&self) -> Option<Duration> {
-        self.spawn_streams.then(|| self.limits.idle_timeout.unwrap_or(Limits::IDLE_TIMEOUT))
+        self.spawn_streams.then(|| self.limits.stream_idle_timeout())
     }
 }
 

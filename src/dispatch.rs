@@ -127,7 +127,7 @@ where
     /// Goes on after what may have been a long pause: what runs is looked at before anything new begins, and the pause
     /// is not the batch's.
     pub(crate) fn resume(&mut self) {
-        self.turn.looked = false;
+        self.turn = Turn::default();
         self.deadlines.go_by(self.config.limits.idle_timeout);
     }
 
@@ -214,12 +214,16 @@ where
         None
     }
 
-    /// Goes on with what has begun, and begins nothing. What ends meanwhile is told later.
+    /// Goes on with what has begun, and begins nothing else: of a group that has begun, the next member is a part of it. What
+    /// ends meanwhile is told later.
     #[cfg(feature = "spawn")]
     pub(crate) fn poll_begun(&mut self, cx: &mut Context<'_>) {
         // Whose pause this is has limits of its own.
         self.deadlines.moved();
-        while self.overdue.is_none() {
+        for _ in 0..STEPS_PER_POLL {
+            if self.overdue.is_some() {
+                return;
+            }
             if let Some(step) = self.plan.next_due() {
                 let ended = self.take_step(step, cx);
                 self.ended.extend(ended);
@@ -231,10 +235,14 @@ where
                 return;
             }
         }
+        cx.waker().wake_by_ref();
     }
 
     fn yield_now(&mut self, cx: &mut Context<'_>) -> Poll<Option<usize>> {
-        self.expire();
+        // Not before all that may have ended has been looked at.
+        if self.turn.looked {
+            self.expire();
+        }
         cx.waker().wake_by_ref();
         Poll::Pending
     }

@@ -195,7 +195,7 @@ pub use crate::{
     builder::{BatchBuilder, DecodeContext},
     context::BatchContext,
     draft::Draft,
-    format::{Decode, DecodeLines, Encode, EncodeContext, Encoder, Reply, ResultOrder},
+    format::{Decode, DecodeLines, Encode, EncodeContext, Encoder, LineDecoder, Reply, ResultOrder},
     future::ResponseFuture,
     layer::BatchLayer,
     plan::Order,

@@ -85,8 +85,9 @@ where
             (batch, None)
         }
         Decoder::Lines(decoder) => {
+            let decoder = decoder.begin(DecodeContext::of_stream(&config, &head))?;
             let lines = Lines::begin(body, config.limits.line_bytes).await?;
-            (Batch::to_come(&config), Some(Intake::new(lines, Arc::clone(decoder))))
+            (Batch::to_come(&config), Some(Intake::new(lines, decoder)))
         }
     };
     let mut answer =

@@ -248,7 +248,7 @@ async fn all_is_answered_however_slowly_it_is_read() {
 async fn lines_that_wait_for_others_leave_others_their_turn() {
     const MANY: usize = 20_000;
     let (inner, mut calls) = by_hand();
-    let layer = BatchLayer::new().window(MANY + 1).max_in_flight_bytes(1 << 30).order(Order::Unordered);
+    let layer = BatchLayer::new().stream_window(MANY + 1).max_in_flight_bytes(1 << 30).order(Order::Unordered);
     let text = lines([json!({"id": "a", "path": "/a"})])
         + &lines([json!({"path": "/b", "dependsOn": ["a"], "method": "PUT"})]).repeat(MANY);
     let mut body = layer.layer(inner).oneshot(stream_of(text)).await.unwrap().into_body();

@@ -653,6 +653,6 @@ async fn a_result_of_no_bytes_makes_room_for_the_next_operation() {
     batch.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/x-ndjson"));
     batch.headers_mut().insert(header::ACCEPT, HeaderValue::from_static("text/plain"));
     let start = tokio::time::Instant::now();
-    let answer = send(BatchLayer::new().window(1).encoder(Failures).layer(inner), batch).await;
+    let answer = send(BatchLayer::new().stream_window(1).encoder(Failures).layer(inner), batch).await;
     assert_eq!((answer.bytes, start.elapsed()), (Bytes::new(), Duration::ZERO));
 }

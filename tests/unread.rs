@@ -87,7 +87,8 @@ async fn what_has_begun_has_no_more_time_than_if_it_were_read() {
 #[tokio::test(start_paused = true)]
 async fn who_never_reads_is_given_up() {
     let (inner, mut calls) = by_hand();
-    let layer = driven().concurrency(1).operation_timeout(Duration::from_secs(1000));
+    let layer =
+        driven().concurrency(1).operation_timeout(Duration::from_secs(1000)).idle_timeout(Duration::from_secs(60));
     let response = layer.layer(inner).oneshot(request(gets(9))).await.unwrap();
     settle().await;
     // The pieces of the first ones fill what is between.

@@ -7,6 +7,7 @@ use super::{Dispatch, status};
 use crate::{
     batch::{State, Verdict},
     groups::{Stage, Staged, in_doubt, rolled_back},
+    intake::stood_still,
     problem::Problem,
     running::{Running, timed_out},
     timer::after,
@@ -75,6 +76,7 @@ where
     pub(super) fn overran(&self, index: usize) -> Problem {
         match self.plan.group_of(index) {
             Some(_) => timed_out().and(ROLLED_BACK),
+            None if self.intake.is_some() => stood_still(),
             None => timed_out(),
         }
     }

@@ -13,9 +13,11 @@ use crate::{
     batch::{Label, Message, Slot, State, Verdict},
     builder::DecodeContext,
     intake::{Intake, Taken, idle},
-    limits::Limits,
     watch::{self, Watch},
 };
+
+/// What is read of lines in one poll is bounded by this, and by [`STEPS_PER_POLL`](super::STEPS_PER_POLL).
+const BYTES_PER_STEP: usize = 16 << 10;
 
 impl<S, F> Dispatch<S, F>
 where
@@ -27,14 +29,14 @@ where
         self.intake = Some(Box::new(intake));
         self.plan.open();
         self.total = None;
-        self.deadlines.go_by(Some(self.config.limits.idle_timeout.unwrap_or(Limits::IDLE_TIMEOUT)));
+        self.deadlines.go_by(Some(self.config.limits.stream_idle_timeout()));
     }
 
     /// Takes one more operation in, as soon as it has come and there is room for it. Nothing is held for one that has not
     /// come.
     pub(super) fn take_in(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let limits = &self.config.limits;
-        let has_room = self.slots.len() < limits.window && self.budget.has_room(limits.line_bytes);
+        let has_room = self.slots.len() < limits.stream_window && self.budget.has_room();
         // One that is larger than all the room comes alone.
         if !has_room && self.slots.len() > 0 {
             return Poll::Pending;
@@ -52,16 +54,17 @@ where
             self.close();
             return Poll::Ready(());
         };
-        let taken = intake.take(DecodeContext::new(&self.config, &self.head), index, line);
+        let taken = intake.take(DecodeContext::of_stream(&self.config, &self.head), index, line);
         let Some(Taken { slot, dependencies, size, is_last }) = taken else {
             self.turn.steps += 1;
             return Poll::Ready(());
         };
-        // It may only be put aside until another one ends, and so may any number behind it.
-        self.turn.steps += usize::from(!dependencies.is_empty());
+        // Reading a long line takes as much time as many short ones. And it may only be put aside until another one ends, as
+        // may any number behind it.
+        self.turn.steps += size / BYTES_PER_STEP + usize::from(!dependencies.is_empty());
         intake.sizes.push(size);
         self.budget.take(size);
-        self.plan.push(slot.kind(), &dependencies, self.config.limits.window);
+        self.plan.push(slot.kind(), &dependencies, self.config.limits.stream_window);
         self.slots.push(slot);
         if is_last {
             self.close();

@@ -33,6 +33,10 @@ impl BatchLayer {
     /// In an answer that is [streamed](Self::stream), the time from one outcome to the next, in the place of the
     /// [time of the whole batch](Self::batch_timeout): a batch may then take as long as it goes on. Off by default.
     ///
+    /// Of a batch that is read while it arrives it is the time in which no line comes and no operation ends. There it can't be
+    /// off: it is 60 s by default, or the time of [an operation](Self::operation_timeout) or of a
+    /// [group](Self::group_timeout), if that is longer.
+    ///
     /// A pause of the client's, in which it doesn't read, doesn't count.
     pub fn idle_timeout(self, timeout: Duration) -> Self {
         self.with(|config| config.limits.idle_timeout = Some(timeout))
@@ -80,10 +84,11 @@ impl BatchLayer {
     }
 
     /// The bytes of lines whose results have not been written and of results that have not been sent, together; 4 MiB by
-    /// default. With more, or where the next line might make it more, no line is read.
+    /// default. While there are as many, or more, no line is read.
     ///
-    /// What runs already isn't held back: so there may be up to
-    /// [`max_result_bytes`](Self::max_result_bytes) more for each operation that [runs at once](Self::concurrency).
+    /// What has been read and what runs already isn't held back: so there may be up to
+    /// [`max_line_bytes`](Self::max_line_bytes) more, and up to [`max_result_bytes`](Self::max_result_bytes) for each
+    /// operation that [runs at once](Self::concurrency).
     pub fn max_in_flight_bytes(self, bytes: usize) -> Self {
         self.with(|config| config.limits.in_flight_bytes = bytes)
     }
@@ -92,13 +97,13 @@ impl BatchLayer {
     ///
     /// An operation begins only when the one so many before it has ended, so a slow one is overtaken by no more. Ids have
     /// to be unique among as many, and `dependsOn` can name them; what is further back has been forgotten.
-    pub fn window(self, operations: usize) -> Self {
-        self.with(|config| config.limits.window = operations.max(1))
+    pub fn stream_window(self, operations: usize) -> Self {
+        self.with(|config| config.limits.stream_window = operations.max(1))
     }
 
     /// How many operations a stream may have; as many as it likes unless this says otherwise. The first one too many is a
     /// 413, and the stream ends with it.
-    pub fn max_lines(self, operations: usize) -> Self {
-        self.with(|config| config.limits.lines = Some(operations))
+    pub fn max_stream_operations(self, operations: usize) -> Self {
+        self.with(|config| config.limits.stream_operations = Some(operations))
     }
 }

@@ -51,17 +51,14 @@ impl Waiting {
 
     pub(super) fn push(&mut self, dependencies: &[usize], kinds: &Window<Kind>) {
         let dependent = self.nodes.end();
-        let mut progress = Progress::default();
-        for &dependency in dependencies {
-            match kinds[dependency] {
-                Kind::Ended { success: true } => {}
-                Kind::Ended { success: false } | Kind::Refused => {
-                    progress.failed.get_or_insert(dependency);
-                }
-                Kind::Safe | Kind::Unsafe => {
-                    progress.unmet += 1;
-                    self.nodes[dependency].dependents.push(Edge { dependent, dependency });
-                }
+        let has_failed = |dependency| matches!(kinds[dependency], Kind::Ended { success: false } | Kind::Refused);
+        let failed = dependencies.iter().copied().find(|&dependency| has_failed(dependency));
+        let mut progress = Progress { failed, ..Progress::default() };
+        // Where it can't run any more, it waits for nothing.
+        for &dependency in dependencies.iter().filter(|_| failed.is_none()) {
+            if let Kind::Safe | Kind::Unsafe = kinds[dependency] {
+                progress.unmet += 1;
+                self.nodes[dependency].dependents.push(Edge { dependent, dependency });
             }
         }
         self.nodes.push(progress);
