@@ -32,14 +32,14 @@ async fn nothing(_: SubRequest) -> Result<Response<Body>, Infallible> {
 async fn what_has_ended_while_nobody_read_has_not_timed_out() {
     let inner = service_fn(async |_: SubRequest| {
         sleep(SECOND).await;
-        Ok::<_, Infallible>(vec![b'x'; 1000].into_response())
+        Ok::<_, Infallible>("1234567890".into_response())
     });
     let layer = BatchLayer::new()
         .spawn()
         .order(Order::Unordered)
         .concurrency(100)
         .operation_timeout(2 * SECOND)
-        .max_in_flight_bytes(150_000);
+        .max_in_flight_bytes(3500);
     let (pieces, body) = by_pieces();
     let response = layer.layer(inner).oneshot(stream_of(body)).await.unwrap();
     pieces.write(get_lines(100));
@@ -52,7 +52,7 @@ async fn what_has_ended_while_nobody_read_has_not_timed_out() {
         yield_now().await;
     }
     sleep(10 * SECOND).await;
-    // If room were lost, these would run one by one, and take longer than a stream may.
+    // If room were lost, these would run one by one, and take longer than the test waits.
     pieces.write(get_lines(1000));
     drop(pieces);
     let mut text = String::new();
