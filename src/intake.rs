@@ -1,5 +1,7 @@
 //! Operations that come while others run.
 
+use std::task::{Context, Poll};
+
 use bytes::Bytes;
 use http::StatusCode;
 use tower::BoxError;
@@ -40,6 +42,11 @@ pub(crate) struct Taken {
 impl Intake {
     pub(crate) fn new(lines: Lines, decoder: Box<dyn LineDecoder>) -> Self {
         Self { lines: Some(lines), decoder, recent: Recent::default(), sizes: Window::default() }
+    }
+
+    /// Waits for the next line; `None` behind the last one.
+    pub(crate) fn poll_line(&mut self, cx: &mut Context<'_>) -> Poll<Option<Line>> {
+        self.lines.as_mut().map_or(Poll::Ready(None), |lines| lines.poll_next(cx))
     }
 
     /// What becomes of the next line, if it is an operation.

@@ -35,26 +35,17 @@ where
     /// Takes one more operation in, as soon as it has come and there is room for it. Nothing is held for one that has not
     /// come.
     pub(super) fn take_in(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        let limits = &self.config.limits;
-        let has_room = self.slots.len() < limits.stream_window && self.budget.has_room();
-        // One that is larger than all the room comes alone.
-        if !has_room && self.slots.len() > 0 {
-            return Poll::Pending;
-        }
-        let intake = self.intake.as_deref_mut();
-        let Some((lines, intake)) = intake.and_then(|intake| Some((intake.lines.as_mut()?.poll_next(cx), intake)))
-        else {
-            self.plan.close();
-            return Poll::Ready(());
-        };
-        let line = ready!(lines);
+        let window = self.config.limits.stream_window;
+        // Where nothing else is there, one is read in any case.
+        let has_room = self.slots.len() == 0 || self.slots.len() < window && self.budget.has_room();
+        let Some(intake) = self.intake.as_mut().filter(|_| has_room) else { return Poll::Pending };
+        let line = ready!(intake.poll_line(cx));
         self.deadlines.moved();
-        let index = self.slots.end();
         let Some(line) = line else {
             self.close();
             return Poll::Ready(());
         };
-        let taken = intake.take(DecodeContext::of_stream(&self.config, &self.head), index, line);
+        let taken = intake.take(DecodeContext::of_stream(&self.config, &self.head), self.slots.end(), line);
         let Some(Taken { slot, dependencies, size, is_last }) = taken else {
             self.turn.steps += 1;
             return Poll::Ready(());
@@ -64,7 +55,7 @@ where
         self.turn.steps += size / BYTES_PER_STEP + usize::from(!dependencies.is_empty());
         intake.sizes.push(size);
         self.budget.take(size);
-        self.plan.push(slot.kind(), &dependencies, self.config.limits.stream_window);
+        self.plan.push(slot.kind(), &dependencies, window);
         self.slots.push(slot);
         if is_last {
             self.close();
