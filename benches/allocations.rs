@@ -4,6 +4,10 @@ mod workload;
 
 use allocation_counter::measure;
 
+const GETS: [&str; 5] = ["naive", "batch", "bare", "streamed", "lines"];
+const ECHOES: [&str; 5] =
+    ["naive-echo", "batch-echo", "unordered-echo", "streamed-unordered-echo", "lines-unordered-echo"];
+
 fn main() {
     let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime without drivers");
     // The first time sets up what is kept; the difference between two lengths leaves out what is done once a run.
@@ -13,7 +17,7 @@ fn main() {
         (run(3 * times) - run(times)) as f64 / (2 * times * n) as f64
     };
     println!("{:<24} {:>10} {:>10}", "allocations", "all", "over inner");
-    for (inner, others) in [("inner", &["naive", "batch", "bare"][..]), ("inner-echo", &["naive-echo", "batch-echo"])] {
+    for (inner, others) in [("inner", &GETS[..]), ("inner-echo", &ECHOES)] {
         let alone = allocations(inner, 100, 10);
         println!("{inner:<24} {alone:>10.2}");
         for scenario in others {

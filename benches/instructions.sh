@@ -24,9 +24,9 @@ row() { printf '%-48s %10s %10s\n' "$@"; }
 row 'GET, instructions per operation' 'all' 'over inner'
 inner=$(per_operation inner 100 10)
 row 'inner call alone' "$inner" ''
-for n in 1 10 100 1000; do
-  for scenario in naive batch bare streamed; do
-    all=$(per_operation "$scenario" "$n" $((n < 100 ? 200 / n : 4)))
+for n in 1 10 100 1000 10000; do
+  for scenario in naive batch bare streamed lines; do
+    all=$(per_operation "$scenario" "$n" $((n < 100 ? 200 / n : n < 10000 ? 4 : 2)))
     row "$scenario, $n operations" "$all" $((all - inner))
   done
 done
@@ -34,7 +34,7 @@ done
 row 'echo of 1 KiB' 'all' 'over inner'
 inner=$(per_operation inner-echo 100 10)
 row 'inner call alone' "$inner" ''
-for scenario in naive-echo batch-echo; do
+for scenario in naive-echo batch-echo unordered-echo streamed-unordered-echo lines-unordered-echo; do
   all=$(per_operation "$scenario" 100 4)
   row "$scenario, 100 operations" "$all" $((all - inner))
 done

@@ -67,6 +67,8 @@ impl Answer {
             self.encoder.outcome(outcome, &mut self.body);
         }
         slot.state = State::Written;
+        // It is a part of what the batch was read from, and would keep all of that in memory.
+        slot.label.target = None;
         self.written += 1;
     }
 

@@ -16,7 +16,7 @@ use crate::{
     watch::Watch,
 };
 
-/// What a batch request holds: one list of slots, in request order. None is ever added, dropped or moved once a
+/// What a batch request holds: one list of slots, in request order. None is ever dropped or moved once a
 /// [`BatchBuilder`](crate::BatchBuilder) has made it: N operations in, N outcomes out.
 #[derive(Debug)]
 pub struct Batch {

@@ -43,6 +43,10 @@ pub(crate) enum Ours {
 /// A body in the making.
 pub(crate) trait Chunks: Send {
     fn poll_chunk(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, BoxError>>>;
+
+    /// Goes on with what has begun, while there is no room for another chunk.
+    #[cfg(feature = "spawn")]
+    fn poll_begun(&mut self, _cx: &mut Context<'_>) {}
 }
 
 /// Empty. Some layers make a body of their own and need this.

@@ -20,11 +20,25 @@ use crate::{
 pub struct DecodeContext<'a> {
     config: &'a Config,
     head: &'a Parts,
+    most_dependencies: usize,
 }
+
+/// How many others an operation of a stream may depend on. All that are within reach, times all that may wait, would be a
+/// million edges.
+const MOST_STREAM_DEPENDENCIES: usize = 100;
 
 impl<'a> DecodeContext<'a> {
     pub(crate) fn new(config: &'a Config, head: &'a Parts) -> Self {
-        Self { config, head }
+        Self { config, head, most_dependencies: config.limits.operations }
+    }
+
+    /// For batches that are read while they arrive.
+    pub(crate) fn of_stream(config: &'a Config, head: &'a Parts) -> Self {
+        Self { config, head, most_dependencies: MOST_STREAM_DEPENDENCIES }
+    }
+
+    pub(crate) fn most_dependencies(&self) -> usize {
+        self.most_dependencies
     }
 
     pub(crate) fn config(&self) -> &'a Config {

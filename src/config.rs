@@ -28,7 +28,10 @@ pub(crate) struct Config {
     pub(crate) allow_atomic: bool,
     pub(crate) coordinator: Option<Arc<dyn Coordinator>>,
     pub(crate) assume_whole_service: bool,
+    /// Operations are tasks of their own.
     pub(crate) spawn: bool,
+    /// Streamed answers are.
+    pub(crate) spawn_streams: bool,
     pub(crate) streaming: Streaming,
     /// After so much silence something is sent.
     pub(crate) keep_alive: Option<Duration>,
@@ -59,6 +62,11 @@ impl Config {
     pub(crate) fn tells(&self, name: &HeaderName) -> bool {
         // The list is asked last: nearly every response has a length.
         *name != header::CONTENT_LENGTH && *name != header::SET_COOKIE && self.result_headers.contains(name)
+    }
+
+    /// How long a streamed answer that goes on by itself may wait to be read on.
+    pub(crate) fn patience(&self) -> Option<Duration> {
+        self.spawn_streams.then(|| self.limits.stream_idle_timeout())
     }
 }
 
@@ -94,6 +102,7 @@ impl Default for Config {
             coordinator: None,
             assume_whole_service: false,
             spawn: false,
+            spawn_streams: false,
             streaming: Streaming::default(),
             keep_alive: None,
             authorities: Vec::new(),
@@ -142,6 +151,7 @@ impl fmt::Debug for Config {
             .field("allow_on_failure", &self.allow_on_failure)
             .field("allow_atomic", &self.allow_atomic)
             .field("spawn", &self.spawn)
+            .field("spawn_streams", &self.spawn_streams)
             .field("streaming", &self.streaming)
             .field("keep_alive", &self.keep_alive)
             .field("authorities", &self.authorities)

@@ -2,11 +2,11 @@
 
 use std::{
     borrow::Cow,
+    collections::VecDeque,
     future::poll_fn,
     mem,
     sync::Arc,
     task::{Context, Poll, ready},
-    time::Duration,
 };
 
 use bytes::Bytes;
@@ -18,6 +18,7 @@ use crate::{
     batch::{Batch, Slot, State, Uses, Verdict},
     config::Config,
     context::BatchContext,
+    deadlines::Deadlines,
     groups::{Groups, Open, Stage},
     inherit::Inheritance,
     intake::Intake,
@@ -25,7 +26,7 @@ use crate::{
     problem::{Problem, shown},
     running::{Ended, Place, Running},
     send::Budget,
-    timer::{Timer, after},
+    timer::after,
     watch::Watch,
     window::Window,
 };
@@ -37,9 +38,6 @@ mod values;
 /// After this many operations that begin or end in one poll the executor gets its turn: a batch whose operations are all
 /// ready at once would otherwise hold a thread for as long as it lasts.
 const STEPS_PER_POLL: usize = 32;
-
-/// How long nothing may happen in a batch that is read while it arrives.
-const STREAM_IDLE_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// The operations of one batch, on their way through the inner service.
 ///
@@ -66,14 +64,9 @@ pub(crate) struct Dispatch<S, F> {
     place: Place<F>,
     /// Behind what runs, so that handles to a transaction are dropped before it is.
     groups: Option<Box<Groups>>,
-    timer: Timer,
-    batch_deadline: Instant,
-    /// How long nothing may happen, where the batch's deadline goes by that.
-    idle_timeout: Option<Duration>,
-    /// Something has happened since the clock was looked at.
-    has_moved: bool,
-    /// No time runs out before this.
-    next_deadline: Instant,
+    /// Slots that have got their outcomes, and have not been told yet.
+    ended: VecDeque<usize>,
+    deadlines: Deadlines,
     /// Where the search for unfinished operations goes on, once time has run out.
     overdue: Option<usize>,
     turn: Turn,
@@ -119,11 +112,8 @@ where
             uses,
             running: FuturesUnordered::new(),
             place: Place::empty(),
-            timer: Timer::default(),
-            batch_deadline,
-            idle_timeout: None,
-            has_moved: false,
-            next_deadline: batch_deadline,
+            ended: VecDeque::new(),
+            deadlines: Deadlines::new(batch_deadline),
             overdue: None,
             turn: Turn::default(),
         }
@@ -137,9 +127,8 @@ where
     /// Goes on after what may have been a long pause: what runs is looked at before anything new begins, and the pause
     /// is not the batch's.
     pub(crate) fn resume(&mut self) {
-        self.turn.looked = false;
-        self.idle_timeout = self.idle_timeout.or(self.config.limits.idle_timeout);
-        self.has_moved = true;
+        self.turn = Turn::default();
+        self.deadlines.go_by(self.config.limits.idle_timeout);
     }
 
     /// In request order, all slots that are not forgotten.
@@ -152,7 +141,7 @@ where
         match &next {
             Poll::Ready(Some(_)) => {
                 self.turn.steps += 1;
-                self.has_moved = true;
+                self.deadlines.moved();
             }
             Poll::Ready(None) | Poll::Pending => self.turn = Turn::default(),
         }
@@ -164,7 +153,7 @@ where
             if self.turn.steps >= STEPS_PER_POLL {
                 return self.yield_now(cx);
             }
-            if let Some(index) = self.groups.as_mut().and_then(|groups| groups.ended.pop_front()) {
+            if let Some(index) = self.ended.pop_front() {
                 return Poll::Ready(Some(index));
             }
             if let Some(from) = self.overdue {
@@ -184,50 +173,78 @@ where
             }
             self.turn.looked = true;
             match self.plan.next() {
-                Step::Run(index) => {
-                    if let Poll::Ready(verdict) = self.start(index, cx) {
-                        if let Some(index) = self.complete(index, verdict) {
-                            return Poll::Ready(Some(index));
-                        }
-                    }
-                }
-                Step::Skip(index, why) => {
-                    let problem = self.skipped(why);
-                    self.end(index, Err(Box::new(problem)));
-                    return Poll::Ready(Some(index));
-                }
-                Step::Begin(group) => self.stage(Stage::Begin, group),
-                Step::Commit(group) => self.stage(Stage::Commit, group),
-                Step::Rollback(group) => self.stage(Stage::Rollback, group),
                 Step::Starve if self.take_in(cx).is_ready() => continue,
                 Step::Starve | Step::Wait => match self.look(cx) {
                     Some(Some(index)) => return Poll::Ready(Some(index)),
                     Some(None) => {}
                     None => {
-                        self.restart_clock();
-                        ready!(self.timer.poll_until(self.next_deadline, cx));
-                        self.expire(Instant::now());
+                        ready!(self.deadlines.poll(cx));
+                        self.expire();
                     }
                 },
                 Step::Done => return Poll::Ready(None),
+                step => {
+                    if let Some(index) = self.take_step(step, cx) {
+                        return Poll::Ready(Some(index));
+                    }
+                }
             }
             self.turn.steps += 1;
         }
     }
 
-    fn yield_now(&mut self, cx: &mut Context<'_>) -> Poll<Option<usize>> {
-        self.restart_clock();
-        self.expire(Instant::now());
-        cx.waker().wake_by_ref();
-        Poll::Pending
+    /// What can be done at once. Within: the slot that has its outcome by that, if one has.
+    #[inline]
+    fn take_step(&mut self, step: Step, cx: &mut Context<'_>) -> Option<usize> {
+        match step {
+            Step::Run(index) => match self.start(index, cx) {
+                Poll::Ready(verdict) => return self.complete(index, verdict),
+                Poll::Pending => {}
+            },
+            Step::Skip(index, why) => {
+                let problem = self.skipped(why);
+                self.end(index, Err(Box::new(problem)));
+                return Some(index);
+            }
+            Step::Begin(group) => self.stage(Stage::Begin, group),
+            Step::Commit(group) => self.stage(Stage::Commit, group),
+            Step::Rollback(group) => self.stage(Stage::Rollback, group),
+            Step::Starve | Step::Wait | Step::Done => {}
+        }
+        None
     }
 
-    /// If something has happened, the time counts from now on that may pass before anything else does.
-    fn restart_clock(&mut self) {
-        if let (true, Some(idle_timeout)) = (mem::take(&mut self.has_moved), self.idle_timeout) {
-            self.batch_deadline = after(idle_timeout);
-            self.next_deadline = self.next_deadline.min(self.batch_deadline);
+    /// Goes on with what has begun, and begins nothing else: of a group that has begun, the next member is a part of it. What
+    /// ends meanwhile is told later.
+    #[cfg(feature = "spawn")]
+    pub(crate) fn poll_begun(&mut self, cx: &mut Context<'_>) {
+        // Whose pause this is has limits of its own.
+        self.deadlines.moved();
+        for _ in 0..STEPS_PER_POLL {
+            if self.overdue.is_some() {
+                return;
+            }
+            if let Some(step) = self.plan.next_due() {
+                let ended = self.take_step(step, cx);
+                self.ended.extend(ended);
+            } else if let Some(ended) = self.look(cx) {
+                self.ended.extend(ended);
+            } else if self.deadlines.poll(cx).is_ready() {
+                self.expire();
+            } else {
+                return;
+            }
         }
+        cx.waker().wake_by_ref();
+    }
+
+    fn yield_now(&mut self, cx: &mut Context<'_>) -> Poll<Option<usize>> {
+        // Not before all that may have ended has been looked at.
+        if self.turn.looked {
+            self.expire();
+        }
+        cx.waker().wake_by_ref();
+        Poll::Pending
     }
 
     /// Sends one operation. Most are ready at once, and never leave their place.
@@ -271,7 +288,7 @@ where
     fn deadline(&mut self, latest: Option<Instant>) -> Instant {
         let own = after(self.config.limits.operation_timeout);
         let deadline = latest.map_or(own, |latest| latest.min(own));
-        self.next_deadline = self.next_deadline.min(deadline);
+        self.deadlines.add(deadline);
         deadline
     }
 
@@ -305,7 +322,6 @@ where
 
     /// Gives a slot its outcome, unless it has one, and tells who wants to know.
     fn end(&mut self, index: usize, verdict: Verdict) {
-        self.free_line(index);
         let total = self.total;
         let slot = &mut self.slots[index];
         let watch = slot.end(verdict);
@@ -331,20 +347,11 @@ where
     }
 
     /// Drops what has had its time. Where that is the whole batch's, all that is left is overdue.
-    fn expire(&mut self, now: Instant) {
-        if now < self.next_deadline || self.overdue.is_some() {
-            return;
-        }
-        // Where it is time for a single operation too, its end is something that happens.
-        let is_busy = self.idle_timeout.is_some() && self.running.iter().any(|running| running.deadline <= now);
-        let is_over = now >= self.batch_deadline && !is_busy;
-        self.next_deadline = self.batch_deadline;
-        for running in self.running.iter_mut() {
-            if is_over || running.deadline <= now {
-                running.expire();
-            } else {
-                self.next_deadline = self.next_deadline.min(running.deadline);
-            }
+    fn expire(&mut self) {
+        let Some(now) = self.deadlines.passed().filter(|_| self.overdue.is_none()) else { return };
+        let is_over = self.deadlines.look(now, self.running.iter().map(|running| running.deadline));
+        for running in self.running.iter_mut().filter(|running| is_over || running.deadline <= now) {
+            running.expire();
         }
         if is_over {
             self.running.clear();

@@ -76,16 +76,16 @@ pub trait Decode: Send + Sync + 'static {
     fn decode(&self, cx: DecodeContext<'_>, body: Bytes) -> Result<Batch, Rejection>;
 }
 
-/// Reads a batch while it arrives: one operation from each line.
+/// Reads batches while they arrive, line by line.
 ///
 /// An operation is dispatched when its line is there, and the answer is sent meanwhile, whatever
-/// [`BatchLayer::stream`](crate::BatchLayer::stream) says. So a batch may be longer than what fits into memory, and none of
+/// [`BatchLayer::stream`](crate::BatchLayer::stream) says. So a batch may be longer than what fits into memory, and little of
 /// it is known before it is there: whatever is wrong with a line is said with [`Draft::refuse`], and is the outcome of that
-/// line; nothing can refuse the batch any more.
+/// operation.
 ///
 /// ```
 /// use bytes::Bytes;
-/// use tower_multistatus::{BatchLayer, DecodeContext, DecodeLines, Draft};
+/// use tower_multistatus::{BatchLayer, DecodeContext, DecodeLines, Draft, LineDecoder, Rejection};
 ///
 /// /// One target a line: a batch of GETs that needn't ever end.
 /// struct Targets;
@@ -95,10 +95,19 @@ pub trait Decode: Send + Sync + 'static {
 ///         &["text/uri-list"]
 ///     }
 ///
-///     fn decode_line<'a>(&self, cx: DecodeContext<'a>, line: Bytes) -> Draft<'a> {
+///     fn begin(&self, _cx: DecodeContext<'_>) -> Result<Box<dyn LineDecoder>, Rejection> {
+///         Ok(Box::new(Targets))
+///     }
+/// }
+///
+/// impl LineDecoder for Targets {
+///     fn line<'a>(&mut self, cx: DecodeContext<'a>, line: Bytes) -> Option<Draft<'a>> {
+///         if line.is_empty() || line.starts_with(b"#") {
+///             return None;
+///         }
 ///         let mut operation = cx.operation();
 ///         operation.target(line, "");
-///         operation
+///         Some(operation)
 ///     }
 /// }
 ///
@@ -119,10 +128,21 @@ pub trait DecodeLines: Send + Sync + 'static {
         Reply::Prefer("application/x-ndjson")
     }
 
-    /// Reads one operation from one line, which is given without its end. Blank lines are passed over before.
+    /// Begins to read one batch.
+    ///
+    /// # Errors
+    ///
+    /// Where its [head](DecodeContext::head) says already that it can't be read. Later it is too late for that.
+    fn begin(&self, cx: DecodeContext<'_>) -> Result<Box<dyn LineDecoder>, Rejection>;
+}
+
+/// Reads one batch, line by line.
+pub trait LineDecoder: Send {
+    /// One operation, from one line, which is given without its end (LF or CRLF). `None` where it is none: a blank line, a
+    /// comment, a heading, or a part of what later lines are.
     ///
     /// A pointer in a problem is relative to the line.
-    fn decode_line<'a>(&self, cx: DecodeContext<'a>, line: Bytes) -> Draft<'a>;
+    fn line<'a>(&mut self, cx: DecodeContext<'a>, line: Bytes) -> Option<Draft<'a>>;
 }
 
 /// What reads batches, whole or line by line.

@@ -1,7 +1,7 @@
 //! The atomic groups of one batch, and their transactions.
 
 use std::{
-    collections::{HashMap, HashSet, VecDeque},
+    collections::{HashMap, HashSet},
     mem,
     pin::Pin,
 };
@@ -23,8 +23,6 @@ use crate::{
 pub(crate) struct Groups {
     open: HashMap<usize, Open>,
     committing: HashSet<usize>,
-    /// Members that got their outcomes with their group, and have not been told yet.
-    pub(crate) ended: VecDeque<usize>,
 }
 
 /// A transaction that has begun.

@@ -1,6 +1,6 @@
 //! Operations that come while others run.
 
-use std::sync::Arc;
+use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use http::StatusCode;
@@ -11,7 +11,7 @@ use crate::{
     builder::DecodeContext,
     draft::Links,
     fault,
-    format::DecodeLines,
+    format::LineDecoder,
     lines::{Line, Lines},
     problem::{Problem, shown},
     recent::Recent,
@@ -24,9 +24,9 @@ use crate::{
 pub(crate) struct Intake {
     /// Until the last one has come.
     pub(crate) lines: Option<Lines>,
-    decoder: Arc<dyn DecodeLines>,
+    decoder: Box<dyn LineDecoder>,
     pub(crate) recent: Recent,
-    /// Bytes of the lines whose operations have not ended.
+    /// Bytes of the lines of operations whose outcomes have not been written.
     pub(crate) sizes: Window<usize>,
 }
 
@@ -40,38 +40,42 @@ pub(crate) struct Taken {
 }
 
 impl Intake {
-    pub(crate) fn new(lines: Lines, decoder: Arc<dyn DecodeLines>) -> Self {
+    pub(crate) fn new(lines: Lines, decoder: Box<dyn LineDecoder>) -> Self {
         Self { lines: Some(lines), decoder, recent: Recent::default(), sizes: Window::default() }
     }
 
-    /// What becomes of the next line. A blank one is no operation.
-    pub(crate) fn take(&mut self, cx: DecodeContext<'_>, index: usize, line: Line) -> Option<Taken> {
-        let limits = &cx.config().limits;
-        if limits.lines.is_some_and(|limit| index >= limit) && !matches!(line, Line::Blank | Line::Broken(_)) {
-            return Some(Taken { is_last: true, ..Taken::refused(too_many(index)) });
-        }
-        match line {
-            Line::Blank => None,
-            Line::Whole(line) => Some(self.read(cx, index, line)),
-            Line::TooLong => Some(Taken::refused(too_long(limits.line_bytes))),
-            Line::Broken(error) => Some(Taken { is_last: true, ..Taken::refused(broken(&error)) }),
-        }
+    /// Waits for the next line; `None` behind the last one.
+    pub(crate) fn poll_line(&mut self, cx: &mut Context<'_>) -> Poll<Option<Line>> {
+        self.lines.as_mut().map_or(Poll::Ready(None), |lines| lines.poll_next(cx))
     }
 
-    fn read(&mut self, cx: DecodeContext<'_>, index: usize, line: Bytes) -> Taken {
+    /// What becomes of the next line, if it is an operation.
+    pub(crate) fn take(&mut self, cx: DecodeContext<'_>, index: usize, line: Line) -> Option<Taken> {
+        let limits = &cx.config().limits;
+        let taken = match line {
+            Line::Whole(line) => self.read(cx, index, line)?,
+            Line::TooLong => Taken::refused(too_long(limits.line_bytes)),
+            Line::Broken(error) => return Some(Taken { is_last: true, ..Taken::refused(broken(&error)) }),
+        };
+        let is_too_many = limits.stream_operations.is_some_and(|limit| index >= limit);
+        Some(if is_too_many { Taken { is_last: true, ..Taken::refused(too_many(index)) } } else { taken })
+    }
+
+    fn read(&mut self, cx: DecodeContext<'_>, index: usize, line: Bytes) -> Option<Taken> {
         let size = line.len();
         // What others have written may panic, and so may the server's policy on targets: what runs already must go on.
         let read = caught(|| {
-            let mut draft = self.decoder.decode_line(cx, line);
+            let mut draft = self.decoder.line(cx, line)?;
             let problem = draft.finish();
             let links = draft.take_links();
-            (draft.label, draft.message, problem, links)
+            Some((draft.label, draft.message, problem, links))
         });
-        let Some((mut label, message, mut problem, links)) = read else {
+        let Some(read) = read else {
             watch::cause("a line could not be read", &"see the panic's own message");
-            return Taken::refused(not_read());
+            return Some(Taken::refused(not_read()));
         };
-        let window = cx.config().limits.window;
+        let (mut label, message, mut problem, links) = read?;
+        let window = cx.config().limits.stream_window;
         self.recent.forget(index.saturating_sub(window));
         let mut dependencies = Vec::new();
         if let Some(links) = links {
@@ -83,7 +87,7 @@ impl Intake {
             let id = label.id.take().unwrap_or_default();
             problem.get_or_insert_with(|| Box::new(taken_id(&id, window)));
         }
-        Taken { slot: Slot::new(label, message, problem), dependencies, size, is_last: false }
+        Some(Taken { slot: Slot::new(label, message, problem), dependencies, size, is_last: false })
     }
 
     /// Which operations it has to wait for.
@@ -94,13 +98,14 @@ impl Intake {
         if !needs.references.is_empty() {
             return Err(Problem::bad_request(NO_REFERENCES).at("/refs"));
         }
-        let places = relations.dependencies.into_iter();
-        places
-            .map(|dependency| {
-                let place = self.recent.find(&dependency.id);
-                place.ok_or_else(|| unknown(&dependency.id, window).at(dependency.pointer))
-            })
-            .collect()
+        let found = relations.dependencies.into_iter().map(|dependency| {
+            let place = self.recent.find(&dependency.id);
+            place.ok_or_else(|| unknown(&dependency.id, window).at(dependency.pointer))
+        });
+        let mut found = found.collect::<Result<Vec<_>, _>>()?;
+        found.sort_unstable();
+        found.dedup();
+        Ok(found)
     }
 }
 
@@ -152,6 +157,13 @@ fn broken(error: &BoxError) -> Problem {
 
 fn not_read() -> Problem {
     Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "the line could not be read; nothing of it was carried out")
+}
+
+/// For an operation that was still at work in a stream in which nothing went on.
+pub(crate) fn stood_still() -> Problem {
+    let detail = "nothing came and nothing ended within the time limit of the stream, which ends by that; the operation may \
+                  have been carried out";
+    Problem::new(StatusCode::GATEWAY_TIMEOUT, detail)
 }
 
 /// For a stream in which nothing goes on.

@@ -35,6 +35,8 @@ mod stream;
 /// | headers of one operation | 64, 16 KiB together | [`max_headers`](Self::max_headers), [`max_header_bytes`](Self::max_header_bytes) |
 /// | nesting of JSON in a body | 64 | [`max_json_depth`](Self::max_json_depth) |
 ///
+/// Batches that are read while they arrive (NDJSON) have some of their own: see [`max_line_bytes`](Self::max_line_bytes) and those behind it.
+///
 /// ```
 /// use std::time::Duration;
 /// use http::{HeaderName, Request, Response};

@@ -91,7 +91,9 @@
 //! The operations of a group count all or none, in a transaction that a [`Coordinator`] begins. `docs/programs.md` in
 //! the repository teaches all of this.
 //!
-//! Answers can be [streamed](BatchLayer::stream): then each result is sent when it is there.
+//! Answers can be [streamed](BatchLayer::stream): then each result is sent when it is there. With the feature `ndjson` a
+//! batch can be a stream too: operations run while it is still being read, a million of them in constant memory.
+//! `docs/streams.md` has all of that.
 //!
 //! Everything that protects the service belongs *inside* of the layer, where each operation passes it: authentication,
 //! rate limits, body limits. What stands outside sees one request.
@@ -115,8 +117,9 @@
 //! | feature | by default | adds |
 //! |---|---|---|
 //! | `xml` | yes | answers as RFC 4918 multistatus |
+//! | `ndjson` | | batches without end: one operation a line in, one result a line out |
 //! | `axum` | | the module `axum`: `RouterExt::batch`, [`BatchContext`] as an extractor |
-//! | `spawn` | | `BatchLayer::spawn` |
+//! | `spawn` | | `BatchLayer::spawn`, `BatchLayer::spawn_streams` |
 //! | `tracing` | | a span for each batch and each operation; the causes of failures as events |
 
 #![cfg_attr(docsrs, feature(doc_cfg))]
@@ -166,6 +169,7 @@ mod window;
 
 // dispatch
 mod context;
+mod deadlines;
 mod dispatch;
 mod extract;
 pub mod fault;
@@ -191,7 +195,7 @@ pub use crate::{
     builder::{BatchBuilder, DecodeContext},
     context::BatchContext,
     draft::Draft,
-    format::{Decode, DecodeLines, Encode, EncodeContext, Encoder, Reply, ResultOrder},
+    format::{Decode, DecodeLines, Encode, EncodeContext, Encoder, LineDecoder, Reply, ResultOrder},
     future::ResponseFuture,
     layer::BatchLayer,
     plan::Order,
@@ -211,3 +215,8 @@ struct Readme;
 #[cfg(doctest)]
 #[doc = include_str!("../docs/programs.md")]
 struct Programs;
+
+/// And that of the page about batches without end.
+#[cfg(all(doctest, feature = "ndjson"))]
+#[doc = include_str!("../docs/streams.md")]
+struct Streams;

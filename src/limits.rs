@@ -27,12 +27,19 @@ pub(crate) struct Limits {
     // What is read while it arrives has no end, so these are for what of it is there at a time.
     pub(crate) line_bytes: usize,
     pub(crate) result_bytes: usize,
-    /// Lines whose operations have not ended, and results that have not been sent. More is read only below this.
+    /// Lines whose results have not been written, and results that have not been sent. More is read only below this.
     pub(crate) in_flight_bytes: usize,
     /// How many operations after the oldest that has not ended may begin; ids are known as long.
-    pub(crate) window: usize,
-    /// Operations of one stream.
-    pub(crate) lines: Option<usize>,
+    pub(crate) stream_window: usize,
+    pub(crate) stream_operations: Option<usize>,
+}
+
+impl Limits {
+    /// Where nobody said otherwise, a minute; or more, for an operation that takes all of its time is no standstill.
+    pub(crate) fn stream_idle_timeout(&self) -> Duration {
+        let longest = self.operation_timeout.max(self.group_timeout);
+        self.idle_timeout.unwrap_or_else(|| longest.max(Duration::from_secs(60)))
+    }
 }
 
 impl Default for Limits {
@@ -56,8 +63,8 @@ impl Default for Limits {
             line_bytes: 1 << 20,
             result_bytes: 1 << 20,
             in_flight_bytes: 4 << 20,
-            window: 1000,
-            lines: None,
+            stream_window: 1000,
+            stream_operations: None,
         }
     }
 }

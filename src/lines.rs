@@ -37,7 +37,6 @@ pub(crate) struct Lines {
 pub(crate) enum Line {
     /// Without its end.
     Whole(Bytes),
-    Blank,
     TooLong,
     /// The body broke off here, perhaps within a line.
     Broken(BoxError),
@@ -49,8 +48,10 @@ enum End {
 }
 
 impl Lines {
-    /// Asks for the beginning of the body, without waiting for it: a client that has sent `Expect: 100-continue` is told
-    /// to go on, as it would not be when the head of the answer has been sent. For that the server needs one turn.
+    /// Asks for the beginning of the body, and waits one turn for it: then a client that has sent `Expect: 100-continue` is
+    /// told to go on, as it would not be once the head of the answer has been sent.
+    ///
+    /// A body of which it is known from the start that it is empty is refused; of others it is known too late.
     pub(crate) async fn begin<B>(body: B, limit: usize) -> Result<Self, Rejection>
     where
         B: Body<Data = Bytes, Error: Into<BoxError>> + Send + 'static,
@@ -64,16 +65,19 @@ impl Lines {
             end: None,
             frames: 0,
         };
+        if lines.body.is_end_stream() {
+            return Err(Rejection::empty());
+        }
         let mut has_asked = false;
         poll_fn(|cx| {
-            if lines.fill(cx).is_pending() && !mem::replace(&mut has_asked, true) {
-                cx.waker().wake_by_ref();
-                return Poll::Pending;
+            if lines.fill(cx).is_ready() || mem::replace(&mut has_asked, true) {
+                return Poll::Ready(());
             }
-            Poll::Ready(())
+            cx.waker().wake_by_ref();
+            Poll::Pending
         })
         .await;
-        if matches!(lines.end, Some(End::Whole)) { Err(Rejection::empty()) } else { Ok(lines) }
+        Ok(lines)
     }
 
     /// The next line; `None` behind the last one.
@@ -154,7 +158,7 @@ fn line(mut line: Bytes) -> Line {
     if line.ends_with(b"\r") {
         line.truncate(line.len() - 1);
     }
-    if line.iter().all(u8::is_ascii_whitespace) { Line::Blank } else { Line::Whole(line) }
+    Line::Whole(line)
 }
 
 #[cfg(test)]
@@ -176,7 +180,6 @@ mod tests {
         while let Some(line) = poll_fn(|cx| lines.poll_next(cx)).await {
             all.push(match line {
                 Line::Whole(line) => String::from_utf8_lossy(&line).into_owned(),
-                Line::Blank => String::new(),
                 Line::TooLong => "too long".to_owned(),
                 Line::Broken(error) => error.to_string(),
             });
@@ -195,8 +198,7 @@ mod tests {
                 return "too long".to_owned();
             }
             let line = line.strip_suffix(b"\r").unwrap_or(line);
-            let is_blank = line.iter().all(u8::is_ascii_whitespace);
-            if is_blank { String::new() } else { String::from_utf8_lossy(line).into_owned() }
+            String::from_utf8_lossy(line).into_owned()
         };
         lines.into_iter().map(text).collect()
     }

@@ -85,8 +85,9 @@ where
             (batch, None)
         }
         Decoder::Lines(decoder) => {
+            let decoder = decoder.begin(DecodeContext::of_stream(&config, &head))?;
             let lines = Lines::begin(body, config.limits.line_bytes).await?;
-            (Batch::to_come(&config), Some(Intake::new(lines, Arc::clone(decoder))))
+            (Batch::to_come(&config), Some(Intake::new(lines, decoder)))
         }
     };
     let mut answer =
@@ -102,16 +103,15 @@ where
     let send = move |request, watch: &Watch| {
         spawn::run(watch.over(send(inner.clone(), request, Arc::clone(&shared))), spawned)
     };
-    let keep_alive = config.keep_alive;
+    let (keep_alive, patience) = (config.keep_alive, config.patience());
     let mut operations = Dispatch::new(config, head, batch, inheritance, budget, deadline, send);
     if let Some(intake) = intake {
         operations.take_from(intake);
     }
     if scope != Scope::Answer {
         let head = answer.head();
-        return Ok(
-            head.map(|()| Ours::streamed(Streamed::new(answer.without_cookies(), operations, keep_alive, watch)))
-        );
+        let streamed = Streamed::new(answer.without_cookies(), operations, keep_alive, watch);
+        return Ok(head.map(|()| spawn::stream(streamed, patience)));
     }
     while operations.next().await.is_some() {
         answer.write(operations.slots());

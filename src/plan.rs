@@ -1,13 +1,13 @@
 //! When each operation may run. No async, no I/O: a question and an answer.
 
-use std::{collections::VecDeque, ops::Range};
+use std::ops::Range;
 
 use http::{Method, StatusCode};
 
-use crate::{
-    graph::{Edge, Graph, Node, find_group},
-    window::Window,
-};
+use self::waiting::{Progress, Waiting};
+use crate::{graph::Graph, window::Window};
+
+mod waiting;
 
 /// In which order the operations of a batch run.
 ///
@@ -189,6 +189,12 @@ impl Plan {
         }
     }
 
+    /// What follows at once from what has happened: a group that has begun goes on.
+    #[cfg(feature = "spawn")]
+    pub(crate) fn next_due(&mut self) -> Option<Step> {
+        self.waiting.as_mut()?.due.pop_front()
+    }
+
     /// The members of the group that this operation belongs to.
     #[inline]
     pub(crate) fn group_of(&self, index: usize) -> Option<Range<usize>> {
@@ -307,106 +313,6 @@ impl Plan {
     /// How many operations a node is.
     fn len(&self, node: usize) -> usize {
         self.group_of(node).map_or(1, |group| group.len())
-    }
-}
-
-/// What is known of operations that wait for others, and of groups.
-#[derive(Debug)]
-struct Waiting {
-    /// In request order.
-    groups: Vec<Range<usize>>,
-    nodes: Window<Progress>,
-    /// Nodes that the order has let through, and that have not started.
-    parked: usize,
-    /// Those of them whose dependencies have ended, or which can't run any more.
-    ready: VecDeque<usize>,
-    /// What follows at once from what has happened.
-    due: VecDeque<Step>,
-}
-
-#[derive(Debug, Default)]
-struct Progress {
-    /// How many dependencies have not ended yet.
-    unmet: usize,
-    /// Who waits for this one.
-    dependents: Vec<Edge>,
-    /// The dependency that did not succeed.
-    failed: Option<usize>,
-    is_parked: bool,
-}
-
-impl Waiting {
-    fn new(graph: Graph) -> Self {
-        let progress = |Node { unmet, dependents }| Progress { unmet, dependents, ..Progress::default() };
-        let nodes: Vec<_> = graph.nodes.into_iter().map(progress).collect();
-        Self { groups: graph.groups, nodes: nodes.into(), parked: 0, ready: VecDeque::new(), due: VecDeque::new() }
-    }
-
-    /// The first one to wait for another is the next one.
-    fn since(start: usize, next: usize) -> Self {
-        let mut waiting = Self::new(Graph::default());
-        waiting.nodes = Window::from_place(start, (start..next).map(|_| Progress::default()));
-        waiting
-    }
-
-    fn push(&mut self, dependencies: &[usize], kinds: &Window<Kind>) {
-        let dependent = self.nodes.end();
-        let mut progress = Progress::default();
-        for &dependency in dependencies {
-            match kinds[dependency] {
-                Kind::Ended { success: true } => {}
-                Kind::Ended { success: false } | Kind::Refused => {
-                    progress.failed.get_or_insert(dependency);
-                }
-                Kind::Safe | Kind::Unsafe => {
-                    progress.unmet += 1;
-                    self.nodes[dependency].dependents.push(Edge { dependent, dependency });
-                }
-            }
-        }
-        self.nodes.push(progress);
-    }
-
-    /// The members of the group that this operation belongs to.
-    fn group_of(&self, index: usize) -> Option<Range<usize>> {
-        find_group(&self.groups, index)
-    }
-
-    fn park(&mut self, node: usize) {
-        self.nodes[node].is_parked = true;
-        self.parked += 1;
-    }
-
-    /// The first of those that are ready takes its turn.
-    fn unpark(&mut self) {
-        self.ready.pop_front();
-        self.parked -= 1;
-    }
-
-    /// Tells those that wait for this node how it has ended. Each edge is looked at once.
-    fn settle(&mut self, node: usize, success: bool) {
-        for Edge { dependent, dependency } in std::mem::take(&mut self.nodes[node].dependents) {
-            let progress = &mut self.nodes[dependent];
-            progress.unmet -= 1;
-            if !success {
-                progress.failed.get_or_insert(dependency);
-            }
-            if progress.is_parked && (progress.unmet == 0 || progress.failed.is_some()) {
-                progress.is_parked = false;
-                self.ready.push_back(dependent);
-            }
-        }
-    }
-
-    /// Whether an operation that has ended is a member of a group, which then goes on.
-    fn go_on(&mut self, index: usize, status: StatusCode) -> bool {
-        let Some(group) = self.group_of(index) else { return false };
-        self.due.push_back(match index + 1 {
-            _ if !status.is_success() => Step::Rollback(group.start),
-            next if next < group.end => Step::Run(next),
-            _ => Step::Commit(group.start),
-        });
-        true
     }
 }
 

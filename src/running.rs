@@ -56,6 +56,7 @@ pub(crate) struct Running<F> {
     pub(crate) deadline: Instant,
     job: Job<F>,
     waker: Option<Waker>,
+    is_overdue: bool,
 }
 
 /// Its place is empty once its time has run out.
@@ -72,22 +73,28 @@ pub(crate) enum Ended {
 
 impl<F> Running<F> {
     pub(crate) fn operation(index: usize, deadline: Instant, place: Place<F>) -> Self {
-        Self { index, deadline, job: Job::Operation(place), waker: None }
+        Self { index, deadline, job: Job::Operation(place), waker: None, is_overdue: false }
     }
 
     pub(crate) fn group(index: usize, deadline: Instant, stage: Stage, staging: Staging) -> Self {
         let mut place = Place::empty();
         place.set(staging);
-        Self { index, deadline, job: Job::Group(stage, place), waker: None }
+        Self { index, deadline, job: Job::Group(stage, place), waker: None, is_overdue: false }
     }
 
+    /// Its time has run out. It is looked at once more: what was ready by then has not timed out, and nobody else would
+    /// give back what its outcome has taken.
     pub(crate) fn expire(&mut self) {
+        self.is_overdue = true;
+        if let Some(waker) = self.waker.take() {
+            waker.wake();
+        }
+    }
+
+    fn give_up(&mut self) {
         match &mut self.job {
             Job::Operation(place) => place.clear(),
             Job::Group(_, place) => place.clear(),
-        }
-        if let Some(waker) = self.waker.take() {
-            waker.wake();
         }
     }
 }
@@ -112,7 +119,11 @@ impl<F: Future<Output = Verdict>> Future for Running<F> {
     type Output = Ended;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Ended> {
-        let ended = self.poll_job(cx);
+        let mut ended = self.poll_job(cx);
+        if ended.is_pending() && self.is_overdue {
+            self.give_up();
+            ended = self.poll_job(cx);
+        }
         if ended.is_pending() {
             // Only `expire` needs it, and it stays the same as long as this stands in the queue.
             self.waker.get_or_insert_with(|| cx.waker().clone());

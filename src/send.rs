@@ -54,9 +54,9 @@ impl Budget {
         Arc::new(Self { config, scope, left: AtomicIsize::new(signed(limit)) })
     }
 
-    /// Whether there is room for so many bytes.
-    pub(crate) fn has_room(&self, bytes: usize) -> bool {
-        self.left.load(Relaxed) >= signed(bytes)
+    /// Whether not all is taken.
+    pub(crate) fn has_room(&self) -> bool {
+        self.left.load(Relaxed) > 0
     }
 
     /// For what is held in any case.

@@ -1,4 +1,21 @@
-//! Whether a sub-request runs in the task of its batch, or in one of its own.
+//! Whether what belongs to a batch runs in its own task, or in others.
+
+use std::time::Duration;
+
+use crate::body::{Chunks, Ours};
+
+#[cfg(feature = "spawn")]
+mod drive;
+
+/// An answer that goes on by itself, unless nobody takes anything of it for so long; without `patience`, one that goes on
+/// while it is read.
+pub(crate) fn stream(chunks: impl Chunks + 'static, patience: Option<Duration>) -> Ours {
+    match patience {
+        #[cfg(feature = "spawn")]
+        Some(patience) => Ours::streamed(drive::drive(chunks, patience)),
+        _ => Ours::streamed(chunks),
+    }
+}
 
 /// Without the feature `spawn`, all runs in the task of the batch.
 #[cfg(not(feature = "spawn"))]

@@ -47,9 +47,15 @@ impl Streaming {
 /// So many bytes are sent at once where that many are there; fewer where there is nothing more to be had at once.
 const CHUNK: usize = 16 << 10;
 
+/// One result may be some megabytes. It is sent in copies of so many, for a slice would keep all of it in memory as long as
+/// somebody between us and the client has it.
+const PIECE: usize = 64 << 10;
+
 /// Drives a batch while the answer is read. Who reads slowly slows the batch down; who stops reading stops it.
 pub(crate) struct Streamed<S, F> {
     answer: Answer,
+    /// Of what is being sent.
+    rest: Bytes,
     /// Until all have ended.
     operations: Option<Dispatch<S, F>>,
     order: ResultOrder,
@@ -71,6 +77,7 @@ impl<S, F> Streamed<S, F> {
         let (operations, silence) = (Some(operations), Silence::new(keep_alive));
         Self {
             answer,
+            rest: Bytes::new(),
             operations,
             order,
             watch,
@@ -106,6 +113,15 @@ where
         self.works = false;
         chunk.map(|chunk| chunk.map(Ok))
     }
+
+    #[cfg(feature = "spawn")]
+    fn poll_begun(&mut self, cx: &mut Context<'_>) {
+        if let Some(operations) = self.operations.as_mut().filter(|_| !self.works) {
+            self.works = true;
+            self.watch.within(|| operations.poll_begun(cx));
+            self.works = false;
+        }
+    }
 }
 
 impl<S, F> Streamed<S, F>
@@ -118,10 +134,12 @@ where
             cx.waker().wake_by_ref();
             return Poll::Pending;
         }
+        if !self.rest.is_empty() {
+            return Poll::Ready(self.hand_over());
+        }
         // The head is sent with the first piece, and must not wait for what operations do before they wait.
         if !mem::replace(&mut self.has_begun, true) && self.answer.len() > 0 {
-            self.rests = true;
-            return Poll::Ready(Some(self.answer.take()));
+            return Poll::Ready(self.hand_over());
         }
         // Much time may have passed since the last piece was taken.
         if let Some(operations) = self.operations.as_mut().filter(|_| mem::take(&mut self.was_taken)) {
@@ -129,15 +147,17 @@ where
         }
         while self.answer.len() < CHUNK {
             let Some(operations) = &mut self.operations else { break };
+            let may_be_more = self.order == ResultOrder::Request && self.answer.write(operations.slots());
             // Here only what waits to be written is in memory, while an answer that is sent whole holds all of it.
             operations.written(self.answer.take_freed());
-            if self.order == ResultOrder::Request && self.answer.write(operations.slots()) {
+            if may_be_more {
                 continue;
             }
             match operations.poll_next(cx) {
                 Poll::Ready(Some(index)) => {
                     if self.order == ResultOrder::Completion {
                         self.answer.write_one(index, &mut operations.slots()[index]);
+                        operations.free_line(index);
                     }
                 }
                 Poll::Ready(None) => {
@@ -152,11 +172,24 @@ where
                 }
             }
         }
+        Poll::Ready(self.hand_over())
+    }
+
+    /// What is to be sent next; `None` at the end.
+    fn hand_over(&mut self) -> Option<Bytes> {
         self.silence.end();
+        self.was_taken = true;
         // Who reads on at once, time after time, would otherwise hold the executor as long as the batch lasts.
         self.rests = self.operations.is_some();
-        self.was_taken = true;
-        Poll::Ready(Some(self.answer.take()).filter(|chunk| !chunk.is_empty()))
+        if self.rest.is_empty() {
+            self.rest = self.answer.take();
+        }
+        let piece = match self.rest.len() {
+            0 => return None,
+            1..=PIECE => mem::take(&mut self.rest),
+            _ => Bytes::copy_from_slice(&self.rest.split_to(PIECE)),
+        };
+        Some(piece)
     }
 }
 

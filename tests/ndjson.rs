@@ -25,8 +25,8 @@ use http_body::Body as _;
 use serde_json::{Value, json};
 use tower::{Layer, ServiceExt, service_fn};
 use tower_multistatus::{
-    BatchContext, BatchLayer, DecodeContext, DecodeLines, Draft, Encode, EncodeContext, Encoder, Order, Outcome,
-    Problem, Reply,
+    BatchContext, BatchLayer, DecodeContext, DecodeLines, Draft, Encode, EncodeContext, Encoder, LineDecoder, Order,
+    Outcome, Problem, Rejection, Reply,
 };
 
 const FORMATS: &[&str] = if cfg!(feature = "xml") {
@@ -278,14 +278,11 @@ async fn a_result_is_one_line_whatever_is_in_it() {
     }
 }
 
-/// The index of an operation, its id and its status.
-type Seen = (usize, Option<String>, u16);
-
 /// Whatever becomes of an operation.
 #[tokio::test(start_paused = true)]
 async fn the_server_is_told_of_each_outcome_once() {
     for spawned in [false, true] {
-        let seen: Arc<Mutex<Vec<Seen>>> = Arc::default();
+        let seen = Arc::new(Mutex::new(Vec::new()));
         let sees = Arc::clone(&seen);
         let layer =
             BatchLayer::new().order(Order::Unordered).max_line_bytes(60).operation_timeout(Duration::from_secs(9));
@@ -333,15 +330,24 @@ impl DecodeLines for Targets {
         &["text/uri-list"]
     }
 
-    fn decode_line<'a>(&self, cx: DecodeContext<'a>, line: Bytes) -> Draft<'a> {
+    fn begin(&self, _cx: DecodeContext<'_>) -> Result<Box<dyn LineDecoder>, Rejection> {
+        Ok(Box::new(Self))
+    }
+}
+
+impl LineDecoder for Targets {
+    fn line<'a>(&mut self, cx: DecodeContext<'a>, line: Bytes) -> Option<Draft<'a>> {
         assert_ne!(line, "panic", "as it was told");
+        if line.is_empty() {
+            return None;
+        }
         let mut operation = cx.operation();
         if line.starts_with(b"#") {
             operation.refuse(Problem::new(StatusCode::IM_A_TEAPOT, "a comment"));
         } else {
             operation.target(line, "");
         }
-        operation
+        Some(operation)
     }
 }
 
@@ -412,10 +418,16 @@ impl DecodeLines for PlainTargets {
         Reply::Always("text/plain")
     }
 
-    fn decode_line<'a>(&self, cx: DecodeContext<'a>, line: Bytes) -> Draft<'a> {
+    fn begin(&self, _cx: DecodeContext<'_>) -> Result<Box<dyn LineDecoder>, Rejection> {
+        Ok(Box::new(Self))
+    }
+}
+
+impl LineDecoder for PlainTargets {
+    fn line<'a>(&mut self, cx: DecodeContext<'a>, line: Bytes) -> Option<Draft<'a>> {
         let mut operation = cx.operation();
         operation.target(line, "");
-        operation
+        Some(operation)
     }
 }
 
@@ -435,7 +447,7 @@ async fn a_format_in_request_order_holds_back_no_more_than_the_window() {
             Ok::<_, Infallible>(Response::new(Body::from(vec![b'x'; 1000])))
         }
     });
-    let layer = BatchLayer::new().encoder(Statuses).line_decoder(PlainTargets).window(20).concurrency(100);
+    let layer = BatchLayer::new().encoder(Statuses).line_decoder(PlainTargets).stream_window(20).concurrency(100);
     let text: String = (0..MANY).map(|index| format!("/{index}\n")).collect();
     let batch = with(with(stream_of(text), "content-type", "text/plain"), "accept", "application/json");
     let answer = send(layer.layer(inner), batch).await;

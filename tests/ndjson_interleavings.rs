@@ -155,7 +155,7 @@ fn way() -> impl Strategy<Value = Way> {
 
 impl Way {
     fn layer(&self) -> BatchLayer {
-        let layer = BatchLayer::new().order(self.order).concurrency(self.concurrency).window(self.window);
+        let layer = BatchLayer::new().order(self.order).concurrency(self.concurrency).stream_window(self.window);
         let layer = if self.is_tight { layer.max_in_flight_bytes(1) } else { layer };
         if self.spawned { layer.spawn() } else { layer }
     }

@@ -274,7 +274,7 @@ async fn all_is_answered_however_slowly_it_is_read() {
 async fn lines_that_wait_for_others_leave_others_their_turn() {
     const MANY: usize = 20_000;
     let (inner, mut calls) = by_hand();
-    let layer = BatchLayer::new().window(MANY + 1).max_in_flight_bytes(1 << 30).order(Order::Unordered);
+    let layer = BatchLayer::new().stream_window(MANY + 1).max_in_flight_bytes(1 << 30).order(Order::Unordered);
     let text = lines([json!({"id": "a", "path": "/a"})])
         + &lines([json!({"path": "/b", "dependsOn": ["a"], "method": "PUT"})]).repeat(MANY);
     let mut body = layer.layer(inner).oneshot(stream_of(text)).await.unwrap().into_body();
@@ -314,6 +314,7 @@ fn memory_does_not_grow_with_a_stream_that_is_answered_in_another_format() {
     };
     for accept in ["application/json", "application/xml"] {
         let (few, many) = (peak(accept, 6_000), peak(accept, 20_000));
-        assert!(many < few + (64 << 10), "{accept}: {few} {many}");
+        // In XML there may be some hashes more, of which there are 65,536 at most; the targets alone would be 2.8 MB more.
+        assert!(many < few + (1 << 20), "{accept}: {few} {many}");
     }
 }

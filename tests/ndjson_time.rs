@@ -136,7 +136,7 @@ async fn the_end_of_an_operation_is_something_that_happens() {
 /// Whatever they are: at work, behind a fence, or behind what they depend on.
 #[tokio::test(start_paused = true)]
 async fn when_nothing_happens_all_that_is_left_is_ended() {
-    let layer = BatchLayer::new().operation_timeout(1000 * SECOND);
+    let layer = BatchLayer::new().operation_timeout(1000 * SECOND).idle_timeout(60 * SECOND);
     for (ends, spawned) in [(false, false), (true, false), (false, true), (true, true)] {
         let layer = if spawned { layer.clone().spawn() } else { layer.clone() };
         let start = Instant::now();
@@ -253,4 +253,15 @@ async fn an_answer_in_another_format_is_ended_too() {
         assert_eq!(start.elapsed(), 60 * SECOND);
         assert!(text.contains("408") && text.ends_with(['}', '>']), "{text}");
     }
+}
+
+/// Without it, an operation that takes all of its time would end its stream.
+#[tokio::test(start_paused = true)]
+async fn an_operation_may_take_longer_than_a_stream_may_stand_still() {
+    let layer = BatchLayer::new().operation_timeout(90 * SECOND);
+    let (pieces, reading) = begin(&layer).await;
+    pieces.write(lines([json!({"path": "/80"}), json!({"path": "/forever"})]));
+    drop(pieces);
+    let (results, _) = results(reading.finish().await);
+    assert_eq!(results.iter().map(|result| result["status"].as_u64().unwrap()).collect::<Vec<_>>(), [200, 504]);
 }

@@ -616,3 +616,43 @@ async fn after_a_panic_of_a_hook_the_answer_is_cut_off() {
     assert!(body.frame().await.unwrap().is_err());
     assert!(body.frame().await.unwrap().is_err());
 }
+
+/// The statuses of failures only; of anything else there is nothing to be said.
+struct Failures;
+
+impl Encode for Failures {
+    fn media_types(&self) -> &[&'static str] {
+        &["text/plain"]
+    }
+
+    fn begin(&self, _cx: EncodeContext) -> Box<dyn Encoder> {
+        Box::new(Self)
+    }
+}
+
+impl Encoder for Failures {
+    fn content_type(&self) -> HeaderValue {
+        HeaderValue::from_static("text/plain")
+    }
+
+    fn start(&mut self, _out: &mut Vec<u8>) {}
+
+    fn outcome(&mut self, outcome: Outcome<'_>, out: &mut Vec<u8>) {
+        if !outcome.is_success() {
+            out.extend_from_slice(outcome.status().as_str().as_bytes());
+        }
+    }
+
+    fn finish(&mut self, _out: &mut Vec<u8>) {}
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_result_of_no_bytes_makes_room_for_the_next_operation() {
+    let inner = service_fn(async |_: SubRequest| Ok::<_, Infallible>(Response::new(Body::empty())));
+    let mut batch = request("{\"path\":\"/\"}\n".repeat(5));
+    batch.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/x-ndjson"));
+    batch.headers_mut().insert(header::ACCEPT, HeaderValue::from_static("text/plain"));
+    let start = tokio::time::Instant::now();
+    let answer = send(BatchLayer::new().stream_window(1).encoder(Failures).layer(inner), batch).await;
+    assert_eq!((answer.bytes, start.elapsed()), (Bytes::new(), Duration::ZERO));
+}

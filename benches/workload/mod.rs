@@ -1,6 +1,7 @@
 //! What all benches run: one axum app, and three ways to send it the same operations.
 
 use std::{
+    cell::LazyCell,
     convert::Infallible,
     fmt::Debug,
     future::{Ready, ready},
@@ -15,13 +16,13 @@ use axum::{
     http::{HeaderValue, Method, Request, Response, StatusCode, Uri, header},
     routing::{get, post},
 };
-use futures_util::future::join_all;
-use http_body::Body as HttpBody;
-use http_body_util::BodyExt;
+use futures_util::{future::join_all, stream};
+use http_body::{Body as HttpBody, Frame};
+use http_body_util::{BodyExt, StreamBody};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use tower::{Layer, Service, ServiceExt};
-use tower_multistatus::{BatchLayer, Streaming, axum::RouterExt};
+use tower_multistatus::{BatchLayer, Order, Streaming, axum::RouterExt};
 
 /// `GET /users/{id}` answers with 115 bytes of JSON, `POST /echo` with what it was sent.
 fn api() -> Router {
@@ -75,13 +76,22 @@ impl Operation {
         }
     }
 
-    /// A batch of `n` of them.
-    fn batch(self, n: usize) -> Bytes {
-        let operation = match self {
+    /// What stands for one in a batch.
+    fn entry(self) -> String {
+        match self {
             Self::Get => r#"{"path":"/users/17"}"#.to_owned(),
             Self::Echo => format!(r#"{{"method":"POST","path":"/echo","body":{}}}"#, kibibyte()),
-        };
-        format!(r#"{{"operations":[{}]}}"#, vec![operation; n].join(",")).into()
+        }
+    }
+
+    /// A batch of `n` of them.
+    fn batch(self, n: usize) -> Bytes {
+        format!(r#"{{"operations":[{}]}}"#, vec![self.entry(); n].join(",")).into()
+    }
+
+    /// The same as NDJSON.
+    fn lines(self, n: usize) -> Bytes {
+        (self.entry() + "\n").repeat(n).into()
     }
 }
 
@@ -105,6 +115,11 @@ fn kibibyte() -> String {
 /// Limits out of the way of the larger batches; nothing is switched off.
 fn layer() -> BatchLayer {
     BatchLayer::new().max_operations(100_000).max_request_bytes(1 << 30).max_response_bytes(1 << 30)
+}
+
+/// POSTs side by side, too.
+fn unordered() -> BatchLayer {
+    layer().order(Order::Unordered)
 }
 
 /// What a good engineer writes first: 60 lines, and none of the guards.
@@ -175,6 +190,39 @@ fn post_batch(body: Bytes) -> Request<Body> {
     request
 }
 
+/// What a server reads at once: a frame of HTTP/2 holds so much, and hyper's buffer for HTTP/1 begins with half of it.
+const FRAME: usize = 16 << 10;
+
+/// A batch of this type, which comes in frames.
+fn post_frames(media_type: &'static str, frames: impl Iterator<Item = Bytes> + Send + 'static) -> Request<Body> {
+    let frames = stream::iter(frames.map(|frame| Ok::<_, Infallible>(Frame::data(frame))));
+    let mut request = post_batch(Bytes::new());
+    *request.body_mut() = Body::new(StreamBody::new(frames));
+    request.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(media_type));
+    request
+}
+
+/// NDJSON that is there already.
+fn post_lines(mut lines: Bytes) -> Request<Body> {
+    let frame = move || Some(lines.split_to(lines.len().min(FRAME))).filter(|frame| !frame.is_empty());
+    post_frames(NDJSON, std::iter::from_fn(frame))
+}
+
+/// What nobody has whole who sends it: each frame is made when the one before it has been read.
+fn arriving(entries: impl Iterator<Item = String> + Send + 'static) -> impl Iterator<Item = Bytes> + Send + 'static {
+    let mut entries = entries.fuse();
+    std::iter::from_fn(move || {
+        let mut frame = String::with_capacity(FRAME);
+        while frame.len() < FRAME - 64 {
+            let Some(entry) = entries.next() else { break };
+            frame += &entry;
+        }
+        Some(Bytes::from(frame)).filter(|frame| !frame.is_empty())
+    })
+}
+
+const NDJSON: &str = "application/x-ndjson";
+
 /// A service that does nothing, so that what stands around it can be seen.
 #[derive(Clone, Copy)]
 struct Null;
@@ -197,15 +245,21 @@ impl<B> Service<Request<B>> for Null {
 }
 
 /// What is measured, by name; the names are those of the table in the README beside this.
-pub(crate) const SCENARIOS: [&str; 15] = [
+pub(crate) const SCENARIOS: [&str; 21] = [
     "inner",
     "naive",
     "batch",
     "bare",
     "streamed",
+    "lines",
     "inner-echo",
     "naive-echo",
     "batch-echo",
+    "unordered-echo",
+    "streamed-unordered-echo",
+    "lines-unordered-echo",
+    "arriving-lines",
+    "arriving-batch",
     "null",
     "pass-through",
     "apart",
@@ -218,8 +272,10 @@ pub(crate) const SCENARIOS: [&str; 15] = [
 /// Does one of them, with `n` operations, `times` times.
 pub(crate) async fn run(scenario: &str, n: usize, times: usize) {
     let operation = if scenario.ends_with("-echo") { Operation::Echo } else { Operation::Get };
-    let (alone, batch) = (operation.alone(), operation.batch(n));
-    let batched = || post_batch(batch.clone());
+    let alone = operation.alone();
+    let (batch, lines) = (LazyCell::new(|| operation.batch(n)), LazyCell::new(|| operation.lines(n)));
+    let batched = || post_batch(Bytes::clone(&batch));
+    let lined = || post_lines(Bytes::clone(&lines));
     // What waits for what, and nothing else that costs much.
     let links: Option<fn(usize, usize) -> String> = match scenario {
         "apart" => Some(|_, _| String::new()),
@@ -241,6 +297,23 @@ pub(crate) async fn run(scenario: &str, n: usize, times: usize) {
         "batch" | "batch-echo" => repeat(api().batch(layer()), batched, times).await,
         "bare" => repeat(layer().layer(api()), batched, times).await,
         "streamed" => repeat(read(layer().stream(Streaming::On).layer(api())), batched, times).await,
+        "lines" => repeat(read(layer().layer(api())), lined, times).await,
+        "unordered-echo" => repeat(unordered().layer(api()), batched, times).await,
+        "streamed-unordered-echo" => {
+            repeat(read(unordered().stream(Streaming::On).layer(api())), batched, times).await;
+        }
+        "lines-unordered-echo" => repeat(read(unordered().layer(api())), lined, times).await,
+        // One of GETs needn't ever be whole, and so isn't made before it is sent.
+        "arriving-lines" => {
+            let entry = move |_| operation.entry() + "\n";
+            let lines = || post_frames(NDJSON, arriving((0..n).map(entry)));
+            repeat(read(layer().layer(api())), lines, times).await;
+        }
+        "arriving-batch" => {
+            let entry = move |index| (if index == 0 { "[" } else { "," }).to_owned() + &operation.entry();
+            let batch = || post_frames("application/json", arriving((0..n).map(entry).chain(["]".to_owned()])));
+            repeat(read(layer().layer(api())), batch, times).await;
+        }
         "null" => repeat(Null, alone, n * times).await,
         "pass-through" => repeat(layer().layer(Null), alone, n * times).await,
         _ => panic!("no such scenario; there are {SCENARIOS:?}"),

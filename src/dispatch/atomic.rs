@@ -7,6 +7,7 @@ use super::{Dispatch, status};
 use crate::{
     batch::{State, Verdict},
     groups::{Stage, Staged, in_doubt, rolled_back},
+    intake::stood_still,
     problem::Problem,
     running::{Running, timed_out},
     timer::after,
@@ -58,9 +59,7 @@ where
         let mut outcomes = members.clone().filter_map(|index| self.slots[index].outcome(index));
         let failure = outcomes.any(|outcome| !outcome.is_success());
         self.plan.decided(group, committed, failure);
-        if let Some(groups) = &mut self.groups {
-            groups.ended.extend(members);
-        }
+        self.ended.extend(members);
     }
 
     /// Ends a member whose group has not come to its end in time.
@@ -77,6 +76,7 @@ where
     pub(super) fn overran(&self, index: usize) -> Problem {
         match self.plan.group_of(index) {
             Some(_) => timed_out().and(ROLLED_BACK),
+            None if self.intake.is_some() => stood_still(),
             None => timed_out(),
         }
     }

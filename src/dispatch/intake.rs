@@ -16,6 +16,9 @@ use crate::{
     watch::{self, Watch},
 };
 
+/// What is read of lines in one poll is bounded by this, and by [`STEPS_PER_POLL`](super::STEPS_PER_POLL).
+const BYTES_PER_STEP: usize = 16 << 10;
+
 impl<S, F> Dispatch<S, F>
 where
     S: FnMut(Request<Option<Bytes>>, &Watch) -> F,
@@ -26,42 +29,33 @@ where
         self.intake = Some(Box::new(intake));
         self.plan.open();
         self.total = None;
-        self.idle_timeout = Some(self.config.limits.idle_timeout.unwrap_or(super::STREAM_IDLE_TIMEOUT));
-        self.has_moved = true;
+        self.deadlines.go_by(Some(self.config.limits.stream_idle_timeout()));
     }
 
     /// Takes one more operation in, as soon as it has come and there is room for it. Nothing is held for one that has not
     /// come.
     pub(super) fn take_in(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        let limits = &self.config.limits;
-        let has_room = self.slots.len() < limits.window && self.budget.has_room(limits.line_bytes);
-        // One that is larger than all the room comes alone.
-        if !has_room && self.slots.len() > 0 {
-            return Poll::Pending;
-        }
-        let intake = self.intake.as_deref_mut();
-        let Some((lines, intake)) = intake.and_then(|intake| Some((intake.lines.as_mut()?.poll_next(cx), intake)))
-        else {
-            self.plan.close();
-            return Poll::Ready(());
-        };
-        self.has_moved |= lines.is_ready();
-        let line = ready!(lines);
-        let index = self.slots.end();
+        let window = self.config.limits.stream_window;
+        // Where nothing else is there, one is read in any case.
+        let has_room = self.slots.len() == 0 || self.slots.len() < window && self.budget.has_room();
+        let Some(intake) = self.intake.as_mut().filter(|_| has_room) else { return Poll::Pending };
+        let line = ready!(intake.poll_line(cx));
+        self.deadlines.moved();
         let Some(line) = line else {
             self.close();
             return Poll::Ready(());
         };
-        let taken = intake.take(DecodeContext::new(&self.config, &self.head), index, line);
+        let taken = intake.take(DecodeContext::of_stream(&self.config, &self.head), self.slots.end(), line);
         let Some(Taken { slot, dependencies, size, is_last }) = taken else {
             self.turn.steps += 1;
             return Poll::Ready(());
         };
-        // It may only be put aside until another one ends, and so may any number behind it.
-        self.turn.steps += usize::from(!dependencies.is_empty());
+        // Reading a long line takes as much time as many short ones. And it may only be put aside until another one ends, as
+        // may any number behind it.
+        self.turn.steps += size / BYTES_PER_STEP + usize::from(!dependencies.is_empty());
         intake.sizes.push(size);
         self.budget.take(size);
-        self.plan.push(slot.kind(), &dependencies, self.config.limits.window);
+        self.plan.push(slot.kind(), &dependencies, window);
         self.slots.push(slot);
         if is_last {
             self.close();
@@ -88,8 +82,8 @@ where
         Some(index)
     }
 
-    /// The line of an operation that has ended is no longer in memory.
-    pub(super) fn free_line(&mut self, index: usize) {
+    /// The line of an operation is no longer in memory once its outcome has been written, which has its target.
+    pub(crate) fn free_line(&mut self, index: usize) {
         if let Some(size) = self.intake.as_mut().and_then(|intake| intake.sizes.get_mut(index)) {
             self.budget.give_back(mem::take(size));
         }
@@ -101,7 +95,7 @@ where
         let Some(intake) = &mut self.intake else { return };
         while matches!(self.slots.get(self.slots.start()), Some(Slot { state: State::Written, .. })) {
             self.slots.forget();
-            intake.sizes.forget();
+            self.budget.give_back(intake.sizes.forget().unwrap_or_default());
         }
     }
 }

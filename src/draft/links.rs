@@ -27,15 +27,18 @@ impl Draft<'_> {
     /// Whether there is such an operation, and whether it can be waited for, is known only when the batch is whole
     /// ([`BatchBuilder::finish`](crate::BatchBuilder::finish)). If not, this one is refused then.
     pub fn depends_on(&mut self, id: &str, pointer: impl Into<String>) {
-        let limit = self.cx.config().limits.operations;
-        let dependencies = &mut self.links().relations.dependencies;
-        // Each reference may add one to those that are named by themselves.
-        if dependencies.len() >= 2 * limit {
-            let detail =
-                format!("an operation may depend on {limit} others at most, as many as a batch has operations");
+        let limit = self.cx.most_dependencies();
+        let Links { relations, needs } = self.links();
+        // Each reference has added one to those that are named by themselves.
+        if relations.dependencies.len() - needs.references.len() >= limit {
+            let detail = format!("an operation may depend on {limit} others at most");
             return self.refuse(Problem::bad_request(detail).at("/dependsOn"));
         }
-        dependencies.push(Dependency { id: id.into(), pointer: pointer.into() });
+        self.wait_for(id, pointer.into());
+    }
+
+    fn wait_for(&mut self, id: &str, pointer: String) {
+        self.links().relations.dependencies.push(Dependency { id: id.into(), pointer });
     }
 
     /// It belongs to the atomic group of this name: its operations count all or none. They have to stand side by side in
@@ -93,7 +96,7 @@ impl Draft<'_> {
             let detail = format!("an operation may have {limit} references at most, as many as a batch has operations");
             return self.refuse(Problem::bad_request(detail).at("/refs"));
         }
-        self.depends_on(id, pointer.clone());
+        self.wait_for(id, pointer.clone());
         if !self.links().needs.add(Reference { name: name.into(), id: id.into(), source, value: None }) {
             let detail = format!("`{}` stands twice in `refs`", shown(name));
             self.refuse(Problem::bad_request(detail).at(pointer));

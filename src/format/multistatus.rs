@@ -1,6 +1,10 @@
 //! RFC 4918 multistatus XML (§13, §14.16, §14.24). For answers only.
 
-use std::{borrow::Cow, collections::HashSet};
+use std::{
+    borrow::Cow,
+    collections::{HashSet, hash_map::RandomState},
+    hash::BuildHasher,
+};
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 use bytes::Bytes;
@@ -29,24 +33,34 @@ impl Encode for Multistatus {
 
     fn begin(&self, cx: EncodeContext) -> Box<dyn Encoder> {
         let stand_in = format!("{}?operation=", escaped(cx.batch_path()));
-        Box::new(Responses { cx, stand_in, hrefs: HashSet::new(), room: HREF_BYTES })
+        Box::new(Responses { cx, stand_in, hrefs: Hrefs::default() })
     }
 }
-
-/// For the hrefs of one answer. A stream has any number of them.
-const HREF_BYTES: usize = 1 << 20;
-
-/// What it takes to keep one, beside its bytes.
-const BYTES_PER_HREF: usize = 64;
 
 struct Responses {
     cx: EncodeContext,
     /// How the href of an operation begins that can't have its target for one.
     stand_in: String,
     /// Those that stand in the answer already: each may stand there only once (§14.24), and clients key by it.
-    hrefs: HashSet<String>,
-    /// Bytes of memory that there is still room for in them.
-    room: usize,
+    hrefs: Hrefs,
+}
+
+/// So many hrefs are kept in mind: an answer needn't ever end.
+const MOST_HREFS: usize = 1 << 16;
+
+/// By their hashes, which take less room. Where two have the same one, the second gets a stand-in that it wouldn't have
+/// needed.
+#[derive(Default)]
+struct Hrefs {
+    hasher: RandomState,
+    seen: HashSet<u64>,
+}
+
+impl Hrefs {
+    /// Whether it is certain that this one has not been seen.
+    fn is_new(&mut self, href: &str) -> bool {
+        self.seen.len() < MOST_HREFS && self.seen.insert(self.hasher.hash_one(href))
+    }
 }
 
 impl Encoder for Responses {
@@ -100,15 +114,12 @@ impl Encoder for Responses {
 }
 
 impl Responses {
-    /// The target, if this is the first operation on it, and it can be kept in mind.
-    fn href(&mut self, outcome: Outcome<'_>) -> Option<String> {
-        let href = escaped(outcome.target()?.as_str()).into_owned();
+    /// The target, if this is the first operation on it.
+    fn href<'o>(&mut self, outcome: Outcome<'o>) -> Option<Cow<'o, str>> {
+        let href = escaped(outcome.target()?.as_str());
         // No target may look like one of our stand-ins.
         let is_reserved = href.starts_with(&self.stand_in);
-        let room = self.room.checked_sub(href.len() + BYTES_PER_HREF)?;
-        let is_first = !is_reserved && self.hrefs.insert(href.clone());
-        self.room = if is_first { room } else { self.room };
-        is_first.then_some(href)
+        Some(href).filter(|href| !is_reserved && self.hrefs.is_new(href))
     }
 
     /// Our extension, last: receivers have to pass over elements that they don't know (§17).
@@ -248,5 +259,18 @@ impl<'a> Xml<'a> {
         self.open(name, attributes);
         self.write(Event::Text(BytesText::from_escaped(escape(text, false))));
         self.close(name);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn hrefs_are_kept_in_mind_as_long_as_there_is_room() {
+        let mut hrefs = Hrefs::default();
+        let new = (0..2 * MOST_HREFS).filter(|index| hrefs.is_new(&index.to_string())).count();
+        assert_eq!((new, hrefs.seen.len()), (MOST_HREFS, MOST_HREFS));
+        assert!(!hrefs.is_new("0"));
     }
 }

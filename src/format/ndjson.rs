@@ -5,10 +5,10 @@ use http::HeaderValue;
 use memchr::memchr2;
 
 use super::{
-    DecodeLines, Encode, EncodeContext, Encoder, ResultOrder,
+    DecodeLines, Encode, EncodeContext, Encoder, LineDecoder, ResultOrder,
     json::{Results, read_operation},
 };
-use crate::{batch::Outcome, builder::DecodeContext, draft::Draft, problem::Problem};
+use crate::{batch::Outcome, builder::DecodeContext, draft::Draft, problem::Problem, rejection::Rejection};
 
 /// Reads and writes native JSON, line by line.
 #[derive(Debug)]
@@ -19,12 +19,22 @@ impl DecodeLines for Ndjson {
         &["application/x-ndjson", "application/jsonl"]
     }
 
-    fn decode_line<'a>(&self, cx: DecodeContext<'a>, line: Bytes) -> Draft<'a> {
-        read_operation(cx, &line).unwrap_or_else(|why| {
+    fn begin(&self, _cx: DecodeContext<'_>) -> Result<Box<dyn LineDecoder>, Rejection> {
+        Ok(Box::new(Self))
+    }
+}
+
+impl LineDecoder for Ndjson {
+    fn line<'a>(&mut self, cx: DecodeContext<'a>, line: Bytes) -> Option<Draft<'a>> {
+        // White space as JSON has it (RFC 8259 §2).
+        if line.iter().all(|byte| matches!(byte, b' ' | b'\t' | b'\r')) {
+            return None;
+        }
+        Some(read_operation(cx, &line).unwrap_or_else(|why| {
             let mut draft = cx.operation();
             draft.refuse(Problem::bad_request(why));
             draft
-        })
+        }))
     }
 }
 

@@ -21,8 +21,8 @@ impl BatchLayer {
     ///
     /// While a client doesn't read, nothing of its batch goes on: what runs keeps what it holds (a permit, the transaction
     /// of a group), and its time-outs are seen only when the client reads again. So a client that stops reading, and stays
-    /// connected, holds that for as long as the server lets it. With `spawn` operations go on by themselves, and hold
-    /// nothing longer than they take; only groups still wait.
+    /// connected, holds that for as long as the server lets it. [`spawn_streams`](Self::spawn_streams) is against that; a
+    /// time-out for writing, on the server's connections, too.
     ///
     /// When the head has been sent, some things can no longer be done. Cookies that operations set are left out. There is no
     /// `Content-Length`. The batch can't be refused any more, though all that refuses a batch as a whole is known before.
@@ -33,6 +33,10 @@ impl BatchLayer {
     /// In an answer that is [streamed](Self::stream), the time from one outcome to the next, in the place of the
     /// [time of the whole batch](Self::batch_timeout): a batch may then take as long as it goes on. Off by default.
     ///
+    /// Of a batch that is read while it arrives it is the time in which no line comes and no operation ends. There it can't be
+    /// off: it is 60 s by default, or the time of [an operation](Self::operation_timeout) or of a
+    /// [group](Self::group_timeout), if that is longer.
+    ///
     /// A pause of the client's, in which it doesn't read, doesn't count.
     pub fn idle_timeout(self, timeout: Duration) -> Self {
         self.with(|config| config.limits.idle_timeout = Some(timeout))
@@ -42,6 +46,22 @@ impl BatchLayer {
     /// means nothing (JSON and XML are such), so that no proxy takes the connection for dead. At least a second; off by default.
     pub fn keep_alive(self, silence: Duration) -> Self {
         self.with(|config| config.keep_alive = Some(silence.max(Duration::from_secs(1))))
+    }
+}
+
+#[cfg(feature = "spawn")]
+#[cfg_attr(docsrs, doc(cfg(feature = "spawn")))]
+impl BatchLayer {
+    /// Lets each answer that is streamed, be it by [`stream`](Self::stream) or because its batch is read while it arrives,
+    /// go on in a task of its own. It needs tokio's runtime.
+    ///
+    /// Then a client that doesn't read holds nothing for long: what has begun goes on to its end, or to the end of its time,
+    /// and nothing new begins. After the [idle time-out](Self::idle_timeout) (60 s where none is set) the batch is given
+    /// up: all that is left of it is dropped, and what the client reads then breaks off.
+    ///
+    /// Dropping the answer ends the task, at the next `await` of what runs in it.
+    pub fn spawn_streams(self) -> Self {
+        self.with(|config| config.spawn_streams = true)
     }
 }
 
@@ -63,11 +83,12 @@ impl BatchLayer {
         self.with(|config| config.limits.result_bytes = bytes)
     }
 
-    /// The bytes of lines whose operations have not ended and of results that have not been sent, together; 4 MiB by
-    /// default. With more, or where the next line might make it more, no line is read.
+    /// The bytes of lines whose results have not been written and of results that have not been sent, together; 4 MiB by
+    /// default. While there are as many, or more, no line is read.
     ///
-    /// What runs already isn't held back: so there may be up to
-    /// [`max_result_bytes`](Self::max_result_bytes) more for each operation that [runs at once](Self::concurrency).
+    /// What has been read and what runs already isn't held back: so there may be up to
+    /// [`max_line_bytes`](Self::max_line_bytes) more, and up to [`max_result_bytes`](Self::max_result_bytes) for each
+    /// operation that [runs at once](Self::concurrency).
     pub fn max_in_flight_bytes(self, bytes: usize) -> Self {
         self.with(|config| config.limits.in_flight_bytes = bytes)
     }
@@ -76,13 +97,13 @@ impl BatchLayer {
     ///
     /// An operation begins only when the one so many before it has ended, so a slow one is overtaken by no more. Ids have
     /// to be unique among as many, and `dependsOn` can name them; what is further back has been forgotten.
-    pub fn window(self, operations: usize) -> Self {
-        self.with(|config| config.limits.window = operations.max(1))
+    pub fn stream_window(self, operations: usize) -> Self {
+        self.with(|config| config.limits.stream_window = operations.max(1))
     }
 
     /// How many operations a stream may have; as many as it likes unless this says otherwise. The first one too many is a
     /// 413, and the stream ends with it.
-    pub fn max_lines(self, operations: usize) -> Self {
-        self.with(|config| config.limits.lines = Some(operations))
+    pub fn max_stream_operations(self, operations: usize) -> Self {
+        self.with(|config| config.limits.stream_operations = Some(operations))
     }
 }

@@ -19,7 +19,7 @@ pub(crate) async fn in_every_way(make: impl Fn() -> (BatchLayer, Inner), operati
     let (layer, inner) = make();
     let plain = soon(post(layer.layer(inner), operations.clone())).await;
     type Change = fn(BatchLayer, Inner) -> (BatchLayer, Inner);
-    let ways: [(&str, Change); 10] = [
+    let ways: [(&str, Change); 11] = [
         ("one at a time", |layer, inner| (layer.concurrency(1), inner)),
         ("spawned", |layer, inner| (layer.spawn(), inner)),
         ("spawned one at a time", |layer, inner| (layer.spawn().concurrency(1), inner)),
@@ -28,6 +28,7 @@ pub(crate) async fn in_every_way(make: impl Fn() -> (BatchLayer, Inner), operati
         ("spawned over a limit", |layer, inner| (layer.spawn(), limited(inner))),
         ("spawned over a buffer", |layer, inner| (layer.spawn(), buffered(inner))),
         ("streamed", |layer, inner| (layer.stream(Streaming::On), inner)),
+        ("streamed in a task", |layer, inner| (layer.stream(Streaming::On).spawn_streams(), inner)),
         ("streamed and spawned over a limit", |layer, inner| (layer.stream(Streaming::On).spawn(), limited(inner))),
         ("two at a time over a limit", |layer, inner| (layer.concurrency(2), limited(inner))),
     ];

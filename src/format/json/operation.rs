@@ -80,8 +80,8 @@ impl<'a> Operation<'a> {
         Self { is_group_unknown: is_object, fault: Some(Box::new(Problem::bad_request(detail))), ..Self::default() }
     }
 
-    fn refuse(&mut self, problem: Problem) {
-        self.fault.get_or_insert_with(|| Box::new(problem));
+    fn refuse(&mut self, problem: impl FnOnce() -> Problem) {
+        self.fault.get_or_insert_with(|| Box::new(problem()));
     }
 
     /// Gives each member its meaning. `source` is the document that the members are parts of.
@@ -216,6 +216,9 @@ fn set_others(draft: &mut Draft<'_>, others: Others<'_>) -> Result<(), Problem> 
             .ok_or_else(|| Problem::bad_request("`dependsOn` must be an array of ids").at("/dependsOn"))?;
         for (nth, id) in ids.iter().enumerate() {
             draft.depends_on(id, format!("/dependsOn/{nth}"));
+            if draft.is_refused() {
+                break;
+            }
         }
     }
     if let Some(refs) = present(others.refs) {
@@ -226,6 +229,9 @@ fn set_others(draft: &mut Draft<'_>, others: Others<'_>) -> Result<(), Problem> 
                 Problem::bad_request(detail).at(step("/refs", &name))
             })?;
             set_reference(draft, &name, &value)?;
+            if draft.is_refused() {
+                break;
+            }
         }
     }
     Ok(())
@@ -331,6 +337,13 @@ impl<'de> Deserialize<'de> for Operation<'de> {
     }
 }
 
+/// Members that we don't know are passed over; but each one has to be looked for among the others.
+const MOST_UNKNOWN: usize = 256;
+
+fn too_many_members() -> Problem {
+    Problem::bad_request(format!("the operation has more than {MOST_UNKNOWN} members that are not known here"))
+}
+
 struct OperationVisitor;
 
 impl<'de> Visitor<'de> for OperationVisitor {
@@ -347,12 +360,21 @@ impl<'de> Visitor<'de> for OperationVisitor {
             let value: &RawValue = object.next_value()?;
             let twice = match operation.member(&name) {
                 Some(member) => member.replace(value).is_some(),
-                None => !unknown.get_or_insert_with(HashSet::new).insert(name.clone()),
+                None => {
+                    let unknown = unknown.get_or_insert_with(HashSet::new);
+                    if unknown.len() == MOST_UNKNOWN {
+                        operation.refuse(too_many_members);
+                        continue;
+                    }
+                    !unknown.insert(name.clone())
+                }
             };
             if twice {
                 operation.is_group_unknown |= name == "group";
-                let detail = format!("the member `{}` stands there twice", shown(&name));
-                operation.refuse(Problem::bad_request(detail).at(step("", &name)));
+                operation.refuse(|| {
+                    let detail = format!("the member `{}` stands there twice", shown(&name));
+                    Problem::bad_request(detail).at(step("", &name))
+                });
             }
         }
         Ok(operation)
