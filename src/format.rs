@@ -143,6 +143,12 @@ pub trait LineDecoder: Send {
     ///
     /// A pointer in a problem is relative to the line.
     fn line<'a>(&mut self, cx: DecodeContext<'a>, line: Bytes) -> Option<Draft<'a>>;
+
+    /// One more operation, behind the last line: of what the lines before have begun, and none has ended. Not called where the
+    /// request breaks off.
+    fn finish<'a>(&mut self, _cx: DecodeContext<'a>) -> Option<Draft<'a>> {
+        None
+    }
 }
 
 /// What reads batches, whole or line by line.

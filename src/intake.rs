@@ -49,23 +49,29 @@ impl Intake {
         self.lines.as_mut().map_or(Poll::Ready(None), |lines| lines.poll_next(cx))
     }
 
-    /// What becomes of the next line, if it is an operation.
-    pub(crate) fn take(&mut self, cx: DecodeContext<'_>, index: usize, line: Line) -> Option<Taken> {
+    /// What becomes of the next line, or of the end, if it is an operation.
+    pub(crate) fn take(&mut self, cx: DecodeContext<'_>, index: usize, line: Option<Line>) -> Option<Taken> {
         let limits = &cx.config().limits;
         let taken = match line {
-            Line::Whole(line) => self.read(cx, index, line)?,
-            Line::TooLong => Taken::refused(too_long(limits.line_bytes)),
-            Line::Broken(error) => return Some(Taken { is_last: true, ..Taken::refused(broken(&error)) }),
+            Some(Line::Whole(line)) => self.read(cx, index, Some(line))?,
+            Some(Line::TooLong) => Taken::refused(too_long(limits.line_bytes)),
+            Some(Line::Broken(error)) => return Some(Taken { is_last: true, ..Taken::refused(broken(&error)) }),
+            None => Taken { is_last: true, ..self.read(cx, index, None)? },
         };
         let is_too_many = limits.stream_operations.is_some_and(|limit| index >= limit);
         Some(if is_too_many { Taken { is_last: true, ..Taken::refused(too_many(index)) } } else { taken })
     }
 
-    fn read(&mut self, cx: DecodeContext<'_>, index: usize, line: Bytes) -> Option<Taken> {
-        let size = line.len();
+    /// Without a line: at the end.
+    fn read(&mut self, cx: DecodeContext<'_>, index: usize, line: Option<Bytes>) -> Option<Taken> {
+        let size = line.as_ref().map_or(0, Bytes::len);
         // What others have written may panic, and so may the server's policy on targets: what runs already must go on.
         let read = caught(|| {
-            let mut draft = self.decoder.line(cx, line)?;
+            let draft = match line {
+                Some(line) => self.decoder.line(cx, line),
+                None => self.decoder.finish(cx),
+            };
+            let mut draft = draft?;
             let problem = draft.finish();
             let links = draft.take_links();
             Some((draft.label, draft.message, problem, links))

@@ -169,6 +169,8 @@ impl BatchLayer {
 
     /// How many operations of one batch run at once; 16 by default, at least one.
     ///
+    /// In a batch that is read while it arrives, no more than its [window](Self::stream_window) either.
+    ///
     /// More than the limits of the layers inside only makes operations wait there. Never let the same semaphore guard
     /// the outside and the inside of this layer: a batch that holds it would wait for itself until its time-out.
     pub fn concurrency(self, operations: usize) -> Self {

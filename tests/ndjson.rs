@@ -351,6 +351,53 @@ impl LineDecoder for Targets {
     }
 }
 
+/// A target may go on on the next line, behind a backslash.
+#[derive(Default)]
+struct LongTargets(String);
+
+impl DecodeLines for LongTargets {
+    fn media_types(&self) -> &[&'static str] {
+        &["text/uri-list"]
+    }
+
+    fn begin(&self, cx: DecodeContext<'_>) -> Result<Box<dyn LineDecoder>, Rejection> {
+        match cx.head().headers.contains_key("x-wrong") {
+            true => Err(Rejection::malformed("the head says already that it is wrong")),
+            false => Ok(Box::<Self>::default()),
+        }
+    }
+}
+
+impl LineDecoder for LongTargets {
+    fn line<'a>(&mut self, cx: DecodeContext<'a>, line: Bytes) -> Option<Draft<'a>> {
+        let line = std::str::from_utf8(&line).unwrap();
+        self.0 += line.trim_end_matches('\\');
+        if line.ends_with('\\') { None } else { self.finish(cx) }
+    }
+
+    fn finish<'a>(&mut self, cx: DecodeContext<'a>) -> Option<Draft<'a>> {
+        let target = Some(std::mem::take(&mut self.0)).filter(|target| !target.is_empty())?;
+        let mut operation = cx.operation();
+        operation.target(target.into(), "");
+        Some(operation)
+    }
+}
+
+#[tokio::test]
+async fn a_line_decoder_keeps_what_lines_have_begun_until_the_end() {
+    let layer = BatchLayer::new().line_decoder(LongTargets::default());
+    let batch = |text: &str| with(stream_of(text.to_owned()), "content-type", "text/uri-list");
+    for (text, expected) in
+        [("/a\\\n/b\n/c", &["/a/b", "/c"][..]), ("/a\n/b\\\n", &["/a", "/b"]), ("\\\n", &[]), ("/a\\\n/b\\", &["/a/b"])]
+    {
+        let answer = answer(&layer, batch(text)).await;
+        let targets = results(told(answer.text())).0.into_iter().map(|result| result["data"]["target"].clone());
+        assert_eq!(targets.collect::<Vec<_>>(), expected, "{text:?}");
+    }
+    let answer = answer(&layer, with(batch("/a"), "x-wrong", "1")).await;
+    assert_eq!(answer.status, StatusCode::BAD_REQUEST);
+}
+
 #[tokio::test]
 async fn a_line_decoder_of_a_users_own_may_refuse_and_may_panic() {
     let batch = |text: &str| with(stream_of(text.to_owned()), "content-type", "text/uri-list");

@@ -41,13 +41,13 @@ where
         let Some(intake) = self.intake.as_mut().filter(|_| has_room) else { return Poll::Pending };
         let line = ready!(intake.poll_line(cx));
         self.deadlines.moved();
-        let Some(line) = line else {
-            self.close();
-            return Poll::Ready(());
-        };
+        let is_end = line.is_none();
         let taken = intake.take(DecodeContext::of_stream(&self.config, &self.head), self.slots.end(), line);
         let Some(Taken { slot, dependencies, size, is_last }) = taken else {
             self.turn.steps += 1;
+            if is_end {
+                self.close();
+            }
             return Poll::Ready(());
         };
         // Reading a long line takes as much time as many short ones. And it may only be put aside until another one ends, as
