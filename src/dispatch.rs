@@ -14,11 +14,11 @@ use futures_util::stream::{FuturesUnordered, StreamExt};
 use http::{Request, StatusCode, request::Parts};
 use tokio::time::Instant;
 
+use self::deadlines::Deadlines;
 use crate::{
     batch::{Batch, Slot, State, Uses, Verdict},
     config::Config,
     context::BatchContext,
-    deadlines::Deadlines,
     groups::{Groups, Open, Stage},
     inherit::Inheritance,
     intake::Intake,
@@ -32,6 +32,7 @@ use crate::{
 };
 
 mod atomic;
+mod deadlines;
 mod intake;
 mod values;
 
@@ -218,7 +219,7 @@ where
     /// ends meanwhile is told later.
     #[cfg(feature = "spawn")]
     pub(crate) fn poll_begun(&mut self, cx: &mut Context<'_>) {
-        // Whose pause this is has limits of its own.
+        // The pause is the reader's, which has a limit of its own.
         self.deadlines.moved();
         for _ in 0..STEPS_PER_POLL {
             if self.overdue.is_some() {
@@ -309,7 +310,7 @@ where
     #[inline(always)]
     fn complete(&mut self, index: usize, verdict: Verdict) -> Option<usize> {
         if !self.uses.is_empty() {
-            self.hand_over(index, &verdict);
+            self.give_values(index, &verdict);
         }
         self.plan.complete(index, status(&verdict));
         if self.plan.group_of(index).is_some() {
@@ -346,17 +347,17 @@ where
         Problem::new(StatusCode::FAILED_DEPENDENCY, detail + "; this one was not carried out")
     }
 
-    /// Drops what has had its time. Where that is the whole batch's, all that is left is overdue.
+    /// Ends what has had its time. Where that is the whole batch's, all that is left is overdue.
     fn expire(&mut self) {
         let Some(now) = self.deadlines.passed().filter(|_| self.overdue.is_none()) else { return };
-        let is_over = self.deadlines.look(now, self.running.iter().map(|running| running.deadline));
-        for running in self.running.iter_mut().filter(|running| is_over || running.deadline <= now) {
-            running.expire();
-        }
-        if is_over {
+        if self.deadlines.look(now, self.running.iter().map(|running| running.deadline)) {
             self.running.clear();
             self.groups.iter_mut().for_each(|groups| groups.abandon());
             self.overdue = Some(0);
+            return;
+        }
+        for running in self.running.iter_mut().filter(|running| running.deadline <= now) {
+            running.expire();
         }
     }
 

@@ -141,11 +141,19 @@ pub trait LineDecoder: Send {
     /// One operation, from one line, which is given without its end (LF or CRLF). `None` where it is none: a blank line, a
     /// comment, a heading, or a part of what later lines are.
     ///
-    /// A pointer in a problem is relative to the line.
+    /// A pointer in a problem is relative to the line. A panic is a 500 in the place of the line, and the next one is given to
+    /// the same decoder.
+    ///
+    /// What is kept of lines that were `None` is in nobody's account: it has to be bounded here, and what goes over that
+    /// refused.
     fn line<'a>(&mut self, cx: DecodeContext<'a>, line: Bytes) -> Option<Draft<'a>>;
 
+    /// A line was too long ([`BatchLayer::max_line_bytes`](crate::BatchLayer::max_line_bytes)), and its outcome is a 413. What
+    /// it may have been a part of must not be carried out without it.
+    fn passed_over(&mut self) {}
+
     /// One more operation, behind the last line: of what the lines before have begun, and none has ended. Not called where the
-    /// request breaks off.
+    /// stream ends too early: the request breaks off, or a limit or a time is over.
     fn finish<'a>(&mut self, _cx: DecodeContext<'a>) -> Option<Draft<'a>> {
         None
     }
@@ -264,7 +272,8 @@ pub trait Encoder: Send {
     /// What stands before the first outcome.
     fn start(&mut self, out: &mut Vec<u8>);
 
-    /// One outcome. Each operation has exactly one.
+    /// One outcome. Each operation has exactly one; a batch that is read while it arrives, and ends too early, has one more, at
+    /// the place where it ends.
     fn outcome(&mut self, outcome: Outcome<'_>, out: &mut Vec<u8>);
 
     /// What may stand between two outcomes, and before the first and behind the last one, without a meaning: it is sent

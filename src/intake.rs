@@ -1,4 +1,4 @@
-//! Operations that come while others run.
+//! Makes operations of lines, while others run.
 
 use std::task::{Context, Poll};
 
@@ -54,7 +54,10 @@ impl Intake {
         let limits = &cx.config().limits;
         let taken = match line {
             Some(Line::Whole(line)) => self.read(cx, index, Some(line))?,
-            Some(Line::TooLong) => Taken::refused(too_long(limits.line_bytes)),
+            Some(Line::TooLong) => {
+                let told = caught(|| self.decoder.passed_over());
+                Taken::refused(told.map_or_else(not_read, |()| too_long(limits.line_bytes)))
+            }
             Some(Line::Broken(error)) => return Some(Taken { is_last: true, ..Taken::refused(broken(&error)) }),
             None => Taken { is_last: true, ..self.read(cx, index, None)? },
         };
@@ -158,7 +161,7 @@ fn broken(error: &BoxError) -> Problem {
         let detail = "the server reads no more of a request than this: the stream ends here";
         return Problem::new(StatusCode::PAYLOAD_TOO_LARGE, detail);
     }
-    Problem::bad_request("the stream broke off here, perhaps within a line: nothing of this was carried out")
+    Problem::bad_request("the stream broke off here, perhaps within a line: nothing of that line was carried out")
 }
 
 fn not_read() -> Problem {
@@ -167,7 +170,7 @@ fn not_read() -> Problem {
 
 /// For an operation that was still at work in a stream in which nothing went on.
 pub(crate) fn stood_still() -> Problem {
-    let detail = "nothing came and nothing ended within the time limit of the stream, which ends by that; the operation may \
+    let detail = "nothing came and nothing ended within the time limit of the stream, which has ended by that; the operation may \
                   have been carried out";
     Problem::new(StatusCode::GATEWAY_TIMEOUT, detail)
 }

@@ -19,7 +19,7 @@ mod stream;
 
 /// Gives the service that it wraps a batch endpoint.
 ///
-/// As it is made, it answers `POST /batch` in JSON and in XML, under limits that suit a public server:
+/// As it is made, it answers `POST /batch` in JSON and in XML (and NDJSON, with that feature), under limits that suit a public server:
 ///
 /// | what | default | set by |
 /// |---|---|---|
@@ -35,7 +35,8 @@ mod stream;
 /// | headers of one operation | 64, 16 KiB together | [`max_headers`](Self::max_headers), [`max_header_bytes`](Self::max_header_bytes) |
 /// | nesting of JSON in a body | 64 | [`max_json_depth`](Self::max_json_depth) |
 ///
-/// Batches that are read while they arrive (NDJSON) have some of their own: see [`max_line_bytes`](Self::max_line_bytes) and those behind it.
+/// Batches that are read while they arrive (NDJSON) have some of their own: see [`max_line_bytes`](Self::max_line_bytes)
+/// and the methods after it.
 ///
 /// ```
 /// use std::time::Duration;
@@ -66,7 +67,7 @@ pub struct BatchLayer {
 }
 
 impl BatchLayer {
-    /// `POST /batch`, JSON and XML, safe defaults.
+    /// `POST /batch`, JSON and XML (and NDJSON, with that feature), safe defaults.
     pub fn new() -> Self {
         Self::default()
     }

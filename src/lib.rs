@@ -109,8 +109,9 @@
 //!
 //! # Runtime
 //!
-//! Time-outs need tokio's timer as soon as an operation is pending. Nothing is spawned unless `BatchLayer::spawn` says
-//! so: dropping the [`ResponseFuture`] drops what runs.
+//! Time-outs need tokio's timer as soon as an operation is pending. Nothing is spawned unless `BatchLayer::spawn`
+//! or `BatchLayer::spawn_streams` says so: dropping the [`ResponseFuture`], or the body of a streamed answer, drops what
+//! runs.
 //!
 //! # Features
 //!
@@ -169,7 +170,6 @@ mod window;
 
 // dispatch
 mod context;
-mod deadlines;
 mod dispatch;
 mod extract;
 pub mod fault;

@@ -3,7 +3,8 @@ use std::time::Duration;
 /// What one batch may use.
 ///
 /// Each limit is set by the method of [`BatchLayer`](crate::BatchLayer) that has its name. There is no way to say
-/// "unlimited": a batch endpoint multiplies whatever it lets through, so each bound is a number that somebody chose.
+/// "unlimited": a batch endpoint multiplies whatever it lets through, so each bound is a number that somebody chose. Only
+/// the operations of a stream have none, unless somebody says so: they are never there at once.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Limits {
     /// Checked while the batch is parsed, which ends at the first operation too many.
@@ -27,7 +28,7 @@ pub(crate) struct Limits {
     // What is read while it arrives has no end, so these are for what of it is there at a time.
     pub(crate) line_bytes: usize,
     pub(crate) result_bytes: usize,
-    /// Lines whose results have not been written, and results that have not been sent. More is read only below this.
+    /// Lines and results that have not been written. More is read only below this.
     pub(crate) in_flight_bytes: usize,
     /// How many operations after the oldest that has not ended may begin; ids are known as long.
     pub(crate) stream_window: usize,

@@ -42,6 +42,17 @@ pub(crate) enum Line {
     Broken(BoxError),
 }
 
+impl Line {
+    /// How many bytes had to be looked at for it, at least.
+    pub(crate) fn cost(&self, limit: usize) -> usize {
+        match self {
+            Self::Whole(line) => line.len(),
+            Self::TooLong => limit,
+            Self::Broken(_) => 0,
+        }
+    }
+}
+
 enum End {
     Whole,
     Broken(Option<BoxError>),

@@ -101,7 +101,7 @@ where
     let (budget, spawned) = (Budget::new(Arc::clone(&config), scope), config.spawn);
     let shared = Arc::clone(&budget);
     let send = move |request, watch: &Watch| {
-        spawn::run(watch.over(send(inner.clone(), request, Arc::clone(&shared))), spawned)
+        spawn::run(watch.over(send(inner.clone(), request, Arc::clone(&shared))), spawned, &shared)
     };
     let (keep_alive, patience) = (config.keep_alive, config.patience());
     let mut operations = Dispatch::new(config, head, batch, inheritance, budget, deadline, send);

@@ -74,7 +74,9 @@ impl Budget {
     fn charge(&self, bytes: usize, taken: usize) -> bool {
         if self.scope == Scope::InFlight {
             let fits = taken.saturating_add(bytes) <= self.config.limits.result_bytes;
-            self.take(if fits { bytes } else { 0 });
+            if fits {
+                self.take(bytes);
+            }
             return fits;
         }
         let bytes = signed(bytes);

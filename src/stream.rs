@@ -64,7 +64,7 @@ pub(crate) struct Streamed<S, F> {
     silence: Silence,
     has_begun: bool,
     /// The batch goes on for the first time, or for the first time since results were handed over.
-    was_taken: bool,
+    resumes: bool,
     /// Something has just been handed over, and the executor is given its turn before anything more is done.
     rests: bool,
     /// At work; it stays so where a hook or an encoder panics.
@@ -83,7 +83,7 @@ impl<S, F> Streamed<S, F> {
             watch,
             silence,
             has_begun: false,
-            was_taken: true,
+            resumes: true,
             rests: false,
             works: false,
         }
@@ -142,7 +142,7 @@ where
             return Poll::Ready(self.hand_over());
         }
         // Much time may have passed since the last piece was taken.
-        if let Some(operations) = self.operations.as_mut().filter(|_| mem::take(&mut self.was_taken)) {
+        if let Some(operations) = self.operations.as_mut().filter(|_| mem::take(&mut self.resumes)) {
             operations.resume();
         }
         while self.answer.len() < CHUNK {
@@ -166,6 +166,7 @@ where
                 }
                 Poll::Pending if self.answer.len() > 0 => break,
                 Poll::Pending => {
+                    // No reason to resume: else the time in which nothing happens would never be over.
                     let filler = self.silence.poll(self.answer.keep_alive(), cx);
                     self.rests = filler.is_ready();
                     return filler.map(Some);
@@ -178,18 +179,18 @@ where
     /// What is to be sent next; `None` at the end.
     fn hand_over(&mut self) -> Option<Bytes> {
         self.silence.end();
-        self.was_taken = true;
+        self.resumes = true;
         // Who reads on at once, time after time, would otherwise hold the executor as long as the batch lasts.
         self.rests = self.operations.is_some();
         if self.rest.is_empty() {
-            self.rest = self.answer.take();
+            let all = self.answer.take();
+            if all.len() <= PIECE {
+                return Some(all).filter(|all| !all.is_empty());
+            }
+            self.rest = all;
         }
-        let piece = match self.rest.len() {
-            0 => return None,
-            1..=PIECE => mem::take(&mut self.rest),
-            _ => Bytes::copy_from_slice(&self.rest.split_to(PIECE)),
-        };
-        Some(piece)
+        let length = self.rest.len().min(PIECE);
+        Some(Bytes::copy_from_slice(&self.rest.split_to(length)))
     }
 }
 

@@ -375,6 +375,10 @@ impl LineDecoder for LongTargets {
         if line.ends_with('\\') { None } else { self.finish(cx) }
     }
 
+    fn passed_over(&mut self) {
+        self.0.clear();
+    }
+
     fn finish<'a>(&mut self, cx: DecodeContext<'a>) -> Option<Draft<'a>> {
         let target = Some(std::mem::take(&mut self.0)).filter(|target| !target.is_empty())?;
         let mut operation = cx.operation();
@@ -385,7 +389,7 @@ impl LineDecoder for LongTargets {
 
 #[tokio::test]
 async fn a_line_decoder_keeps_what_lines_have_begun_until_the_end() {
-    let layer = BatchLayer::new().line_decoder(LongTargets::default());
+    let layer = BatchLayer::new().line_decoder(LongTargets::default()).max_line_bytes(9);
     let batch = |text: &str| with(stream_of(text.to_owned()), "content-type", "text/uri-list");
     for (text, expected) in
         [("/a\\\n/b\n/c", &["/a/b", "/c"][..]), ("/a\n/b\\\n", &["/a", "/b"]), ("\\\n", &[]), ("/a\\\n/b\\", &["/a/b"])]

@@ -124,6 +124,9 @@ async fn a_large_result_is_sent_in_small_pieces() {
                 let piece = frame.unwrap().into_data().unwrap();
                 assert!((1..=64 << 10).contains(&piece.len()), "{}", piece.len());
                 bytes += piece.len();
+                // A slice would keep all that it is a part of.
+                let whole = piece.try_into_mut().expect("nobody else has it").capacity();
+                assert!(whole <= 128 << 10, "{whole}");
             }
             // Each byte is `\u0001`.
             assert!(bytes > 2 * SIZE * 6, "{bytes}");
@@ -135,9 +138,17 @@ async fn a_large_result_is_sent_in_small_pieces() {
 #[tokio::test]
 async fn no_more_is_read_in_one_turn_than_some_long_lines() {
     let ids = format!("{{\"path\":\"/\",\"dependsOn\":[{}]}}\n", vec!["\"a\""; 100_000].join(","));
+    let too_long = format!("{}\n", "x".repeat(1_100_000));
+    let blank = format!("{}\n", " ".repeat(1_000_000));
+    for (line, status) in [(ids, "\"status\":400"), (too_long, "\"status\":413"), (blank, "\"status\":")] {
+        no_more_than_some(&line, status).await;
+    }
+}
+
+async fn no_more_than_some(line: &str, status: &str) {
     let (pieces, body) = by_pieces();
     let response = BatchLayer::new().layer(service_fn(nothing)).oneshot(stream_of(body)).await.unwrap();
-    pieces.write(ids.repeat(20));
+    pieces.write(line.repeat(20));
     drop(pieces);
     let mut body = response.into_body();
     let (mut turns, mut text) = (0, String::new());
@@ -152,6 +163,7 @@ async fn no_more_is_read_in_one_turn_than_some_long_lines() {
             }
         }
     }
-    assert_eq!(text.matches("\"status\":400").count(), 2 * 20);
-    assert!(turns >= 10, "{turns}");
+    // Twice in each result; and a blank line has none.
+    assert_eq!(text.matches(status).count(), if line.starts_with(' ') { 0 } else { 2 * 20 });
+    assert!(turns >= 10, "{turns}: {}", &line[..10]);
 }

@@ -1,4 +1,4 @@
-//! Operations that come while others run.
+//! Takes operations in, while others run.
 
 use std::{
     mem,
@@ -41,18 +41,19 @@ where
         let Some(intake) = self.intake.as_mut().filter(|_| has_room) else { return Poll::Pending };
         let line = ready!(intake.poll_line(cx));
         self.deadlines.moved();
+        // Reading a long line takes as much time as many short ones, whatever becomes of it.
+        let cost = line.as_ref().map_or(0, |line| line.cost(self.config.limits.line_bytes)) / BYTES_PER_STEP;
         let is_end = line.is_none();
         let taken = intake.take(DecodeContext::of_stream(&self.config, &self.head), self.slots.end(), line);
         let Some(Taken { slot, dependencies, size, is_last }) = taken else {
-            self.turn.steps += 1;
+            self.turn.steps += 1 + cost;
             if is_end {
                 self.close();
             }
             return Poll::Ready(());
         };
-        // Reading a long line takes as much time as many short ones. And it may only be put aside until another one ends, as
-        // may any number behind it.
-        self.turn.steps += size / BYTES_PER_STEP + usize::from(!dependencies.is_empty());
+        // It may only be put aside until another one ends, as may any number behind it.
+        self.turn.steps += cost + usize::from(!dependencies.is_empty());
         intake.sizes.push(size);
         self.budget.take(size);
         self.plan.push(slot.kind(), &dependencies, window);
@@ -63,6 +64,7 @@ where
         Poll::Ready(())
     }
 
+    /// No more will come.
     fn close(&mut self) {
         self.plan.close();
         watch::operations(self.slots.end());
@@ -73,10 +75,10 @@ where
 
     /// Ends a stream in which nothing goes on. What comes of it is said in one more outcome.
     pub(super) fn give_up(&mut self) -> Option<usize> {
-        self.intake.as_mut()?.lines.take()?;
+        self.intake.as_ref()?.lines.as_ref()?;
         let index = self.slots.end();
         self.slots.push(Slot::new(Label::default(), Message::default(), None));
-        watch::operations(self.slots.end());
+        self.close();
         self.overdue = Some(index + 1);
         self.end(index, Err(Box::new(idle())));
         Some(index)

@@ -36,7 +36,7 @@ where
     }
 
     /// Gives others the values that they take from this outcome.
-    pub(super) fn hand_over(&mut self, index: usize, verdict: &Verdict) {
+    pub(super) fn give_values(&mut self, index: usize, verdict: &Verdict) {
         let (Some(mut uses), Ok(response)) = (self.uses.remove(&index), verdict) else { return };
         if !response.status().is_success() {
             return;

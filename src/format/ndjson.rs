@@ -48,16 +48,16 @@ impl Encode for Ndjson {
     }
 
     fn begin(&self, cx: EncodeContext) -> Box<dyn Encoder> {
-        Box::new(Lines { media_type: cx.media_type(), results: Results::new(cx) })
+        Box::new(ResultLines { media_type: cx.media_type(), results: Results::new(cx) })
     }
 }
 
-struct Lines {
+struct ResultLines {
     media_type: &'static str,
     results: Results,
 }
 
-impl Encoder for Lines {
+impl Encoder for ResultLines {
     fn content_type(&self) -> HeaderValue {
         HeaderValue::from_static(self.media_type)
     }

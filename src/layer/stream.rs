@@ -33,7 +33,7 @@ impl BatchLayer {
     /// In an answer that is [streamed](Self::stream), the time from one outcome to the next, in the place of the
     /// [time of the whole batch](Self::batch_timeout): a batch may then take as long as it goes on. Off by default.
     ///
-    /// Of a batch that is read while it arrives it is the time in which no line comes and no operation ends. There it can't be
+    /// For a batch that is read while it arrives it is the time in which no line comes and no operation ends. There it can't be
     /// off: it is 60 s by default, or the time of [an operation](Self::operation_timeout) or of a
     /// [group](Self::group_timeout), if that is longer.
     ///
@@ -43,7 +43,7 @@ impl BatchLayer {
     }
 
     /// In an answer that is [streamed](Self::stream), sends a line end after so much silence, for formats where that
-    /// means nothing (JSON and XML are such), so that no proxy takes the connection for dead. At least a second; off by default.
+    /// means nothing (JSON, XML and NDJSON are such), so that no proxy takes the connection for dead. At least a second; off by default.
     pub fn keep_alive(self, silence: Duration) -> Self {
         self.with(|config| config.keep_alive = Some(silence.max(Duration::from_secs(1))))
     }
@@ -56,8 +56,8 @@ impl BatchLayer {
     /// go on in a task of its own. It needs tokio's runtime.
     ///
     /// Then a client that doesn't read holds nothing for long: what has begun goes on to its end, or to the end of its time,
-    /// and nothing new begins. After the [idle time-out](Self::idle_timeout) (60 s where none is set) the batch is given
-    /// up: all that is left of it is dropped, and what the client reads then breaks off.
+    /// and nothing new begins. After the [idle time-out](Self::idle_timeout) (where none is set, 60 s, or the time of an
+    /// operation or a group if that is longer) the batch is given up: all that is left of it is dropped, and what the client reads then breaks off.
     ///
     /// Dropping the answer ends the task, at the next `await` of what runs in it.
     pub fn spawn_streams(self) -> Self {
@@ -83,7 +83,7 @@ impl BatchLayer {
         self.with(|config| config.limits.result_bytes = bytes)
     }
 
-    /// The bytes of lines whose results have not been written and of results that have not been sent, together; 4 MiB by
+    /// The bytes of lines and of results that have not been written into the answer yet, together; 4 MiB by
     /// default. While there are as many, or more, no line is read.
     ///
     /// What has been read and what runs already isn't held back: so there may be up to

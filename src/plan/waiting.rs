@@ -42,7 +42,7 @@ impl Waiting {
         Self { groups: graph.groups, nodes: nodes.into(), parked: 0, ready: VecDeque::new(), due: VecDeque::new() }
     }
 
-    /// The first one to wait for another is the next one.
+    /// For a stream in which nothing has waited before; `next` is the place of the first that does.
     pub(super) fn since(start: usize, next: usize) -> Self {
         let mut waiting = Self::new(Graph::default());
         waiting.nodes = Window::from_place(start, (start..next).map(|_| Progress::default()));

@@ -36,7 +36,7 @@ pub(crate) fn drive(chunks: impl Chunks + 'static, patience: Duration) -> Driven
 async fn run(mut chunks: impl Chunks, pieces: Sender<Piece>, patience: Duration) {
     loop {
         let piece = poll_fn(|cx| chunks.poll_chunk(cx)).await;
-        let is_last = piece.is_none();
+        let is_last = !matches!(piece, Some(Ok(_)));
         if !hand_over(&mut chunks, piece, &pieces, patience).await || is_last {
             return;
         }

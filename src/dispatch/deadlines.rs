@@ -10,7 +10,7 @@ use crate::timer::{Timer, after};
 
 /// When a batch, and what runs of it, has had its time. One timer is for all.
 #[derive(Debug)]
-pub(crate) struct Deadlines {
+pub(super) struct Deadlines {
     timer: Timer,
     /// Of the batch as a whole.
     batch: Instant,
@@ -23,40 +23,40 @@ pub(crate) struct Deadlines {
 }
 
 impl Deadlines {
-    pub(crate) fn new(batch: Instant) -> Self {
+    pub(super) fn new(batch: Instant) -> Self {
         Self { timer: Timer::default(), batch, idle_timeout: None, has_moved: false, next: batch }
     }
 
     /// From now on the batch's deadline is so far from the last time that something happened.
-    pub(crate) fn go_by(&mut self, idle_timeout: Option<Duration>) {
+    pub(super) fn go_by(&mut self, idle_timeout: Option<Duration>) {
         self.idle_timeout = self.idle_timeout.or(idle_timeout);
         self.moved();
     }
 
     /// Something has happened.
-    pub(crate) fn moved(&mut self) {
+    pub(super) fn moved(&mut self) {
         self.has_moved = true;
     }
 
     /// One more, of something that runs.
-    pub(crate) fn add(&mut self, deadline: Instant) {
+    pub(super) fn add(&mut self, deadline: Instant) {
         self.next = self.next.min(deadline);
     }
 
     /// Waits until something may have had its time.
-    pub(crate) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+    pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         self.restart();
         self.timer.poll_until(self.next, cx)
     }
 
     /// The time, if something may have had its time by now.
-    pub(crate) fn passed(&mut self) -> Option<Instant> {
+    pub(super) fn passed(&mut self) -> Option<Instant> {
         self.restart();
         Some(Instant::now()).filter(|now| *now >= self.next)
     }
 
-    /// Looks at all deadlines: at those of what runs, and at that of the batch. Whether that one has passed.
-    pub(crate) fn look(&mut self, now: Instant, running: impl Iterator<Item = Instant>) -> bool {
+    /// Looks at all deadlines: at those of what runs, and at that of the batch. Whether the batch is over.
+    pub(super) fn look(&mut self, now: Instant, running: impl Iterator<Item = Instant>) -> bool {
         self.next = self.batch;
         let mut ends = false;
         for deadline in running {
