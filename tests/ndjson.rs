@@ -391,11 +391,19 @@ impl LineDecoder for LongTargets {
 async fn a_line_decoder_keeps_what_lines_have_begun_until_the_end() {
     let layer = BatchLayer::new().line_decoder(LongTargets::default()).max_line_bytes(9);
     let batch = |text: &str| with(stream_of(text.to_owned()), "content-type", "text/uri-list");
-    for (text, expected) in
-        [("/a\\\n/b\n/c", &["/a/b", "/c"][..]), ("/a\n/b\\\n", &["/a", "/b"]), ("\\\n", &[]), ("/a\\\n/b\\", &["/a/b"])]
-    {
+    for (text, expected) in [
+        ("/a\\\n/b\n/c", &["/a/b", "/c"][..]),
+        ("/a\n/b\\\n", &["/a", "/b"]),
+        ("\\\n", &[]),
+        ("/a\\\n/b\\", &["/a/b"]),
+        // What a line that is passed over was a part of is not carried out without it.
+        ("/a\\\n/0123456789\\\n/b\n/c", &["too long", "/b", "/c"]),
+    ] {
         let answer = answer(&layer, batch(text)).await;
-        let targets = results(told(answer.text())).0.into_iter().map(|result| result["data"]["target"].clone());
+        let targets = results(told(answer.text())).0.into_iter().map(|result| match result["status"].as_u64() {
+            Some(413) => json!("too long"),
+            _ => result["data"]["target"].clone(),
+        });
         assert_eq!(targets.collect::<Vec<_>>(), expected, "{text:?}");
     }
     let answer = answer(&layer, with(batch("/a"), "x-wrong", "1")).await;

@@ -70,6 +70,11 @@ impl Rows {
 }
 
 impl LineDecoder for Rows {
+    /// The row behind a header row that is too long is no header row.
+    fn passed_over(&mut self) {
+        self.columns.get_or_insert_with(|| Err("the header row is too long".to_owned()));
+    }
+
     fn line<'a>(&mut self, cx: DecodeContext<'a>, line: Bytes) -> Option<Draft<'a>> {
         let product = self.product(&line).transpose()?;
         let mut operation = cx.operation();
@@ -145,6 +150,14 @@ mod tests {
 
     fn without_header() -> Rows {
         Rows::new(Some(Columns { places: [0, 1, 2], count: 3 }))
+    }
+
+    #[test]
+    fn no_row_takes_the_place_of_a_header_row_that_is_too_long() {
+        let mut rows = Rows::new(None);
+        rows.passed_over();
+        let [product] = products(rows, [b"sku,name,price"]);
+        assert!(product.is_err());
     }
 
     #[test]
