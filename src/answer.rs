@@ -6,8 +6,7 @@ use http::{HeaderValue, Response, StatusCode, header};
 use crate::{
     batch::{Slot, State},
     cookies::Cookies,
-    format::{EncodeContext, Encoder, ResultOrder},
-    negotiate::Formats,
+    format::{Encode, EncodeContext, Encoder, ResultOrder},
     window::Window,
 };
 
@@ -32,13 +31,13 @@ pub(crate) struct Answer {
 }
 
 impl Answer {
-    pub(crate) fn begin(formats: &Formats<'_>, cx: EncodeContext) -> Self {
-        let (mut encoder, mut body) = (formats.encoder.begin(cx), Vec::with_capacity(1024));
+    pub(crate) fn begin(format: &dyn Encode, cx: EncodeContext) -> Self {
+        let (mut encoder, mut body) = (format.begin(cx), Vec::with_capacity(1024));
         encoder.start(&mut body);
         Self {
             encoder,
-            order: formats.encoder.order(),
-            status: formats.encoder.status(),
+            order: format.order(),
+            status: format.status(),
             cookies: Some(Cookies::default()),
             body,
             written: 0,

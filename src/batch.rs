@@ -21,6 +21,8 @@ use crate::{
 #[derive(Debug)]
 pub struct Batch {
     pub(crate) slots: Vec<Slot>,
+    /// In what it was read, where several formats share a media type.
+    pub(crate) dialect: Option<&'static str>,
     pub(crate) order: Order,
     pub(crate) stop_on_failure: bool,
     /// What waits for what, where anything does but by order.
@@ -31,8 +33,8 @@ pub struct Batch {
 impl Batch {
     /// One of which all is still to come.
     pub(crate) fn to_come(config: &Config) -> Self {
-        let (order, stop_on_failure) = (config.order, config.stop_on_failure);
-        Self { slots: Vec::new(), order, stop_on_failure, graph: None, uses: Uses::new() }
+        let (order, stop_on_failure) = (config.order.unwrap_or_default(), config.stop_on_failure);
+        Self { slots: Vec::new(), dialect: None, order, stop_on_failure, graph: None, uses: Uses::new() }
     }
 }
 

@@ -94,7 +94,7 @@ where
         batch_deadline: Instant,
         send: S,
     ) -> Self {
-        let Batch { slots, order, stop_on_failure, graph, uses } = batch;
+        let Batch { slots, order, stop_on_failure, graph, uses, .. } = batch;
         let (kinds, total) = (slots.iter().map(Slot::kind).collect(), Some(slots.len()));
         Self {
             groups: graph.as_ref().filter(|graph| !graph.groups.is_empty()).map(|_| Box::default()),

@@ -90,8 +90,9 @@ where
             (Batch::to_come(&config), Some(Intake::new(lines, decoder)))
         }
     };
-    let mut answer =
-        Answer::begin(&formats, EncodeContext::new(Arc::clone(&config), formats.media_type, head.uri.path()));
+    let encoder = formats.encoder(&config, batch.dialect);
+    let cx = EncodeContext::new(Arc::clone(&config), formats.media_type, head.uri.path());
+    let mut answer = Answer::begin(encoder.as_ref(), cx);
     let inheritance = Inheritance::new(&head, &config.forwards);
     let scope = match &intake {
         Some(_) => Scope::InFlight,
