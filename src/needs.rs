@@ -112,7 +112,7 @@ impl Needs {
     fn set(&self, cx: DecodeContext<'_>, draft: &mut Draft<'_>, left: &mut usize) -> Result<(), Problem> {
         // Of those too that stand nowhere: who names a value counts on it.
         for reference in &self.references {
-            reference.json().map_err(|why| failed(why).at(step("/refs", &reference.name)))?;
+            reference.json().map_err(|why| failed(why).at(&*reference.pointer))?;
         }
         let limit = cx.config().limits.request_bytes;
         // Before anything is made of a value: short names can stand for long values, time and again.
@@ -155,7 +155,7 @@ impl Needs {
     fn blame(&self, problem: Problem) -> Problem {
         let mut blamed = match problem.status() {
             StatusCode::BAD_REQUEST => {
-                let blamed = failed(format!("with the values of `refs`, {}", problem.detail()));
+                let blamed = failed(format!("with the values of its references, {}", problem.detail()));
                 blamed.at(problem.pointer().unwrap_or_default())
             }
             _ => problem,

@@ -285,7 +285,7 @@ async fn a_format_can_use_references_as_ours_does() {
         operation.target_template("/{x}", "/target");
         operation.body_reference("x", "s", "/id");
     });
-    assert_eq!(refused.await, "`refs` has no `x`", "names come before what uses them");
+    assert_eq!(refused.await, "there is no reference `x`", "names come before what uses them");
 }
 
 #[tokio::test]

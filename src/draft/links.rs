@@ -8,7 +8,7 @@ use crate::{
     inherit::Class,
     needs::{Needs, Value},
     problem::{Problem, shown, step},
-    reference::{Reference, Source, is_location},
+    reference::{Reference, Source, is_location, unknown},
     template,
 };
 
@@ -67,7 +67,7 @@ impl Draft<'_> {
     /// [`header_from`](Self::header_from) and [`json_body`](Self::json_body).
     pub fn body_reference(&mut self, name: &str, id: &str, pointer: &str) {
         let source = Source::body(pointer, self.cx.json_depth());
-        self.reference(name, id, source);
+        self.reference(name, id, source, step("/refs", name));
     }
 
     /// The same for a header of the outcome: one of those that the answer tells, or `location` or `content-location`, of
@@ -83,22 +83,25 @@ impl Draft<'_> {
                 shown(header.as_str())
             ))
         });
-        self.reference(name, id, source);
+        self.reference(name, id, source, step("/refs", name));
     }
 
-    fn reference(&mut self, name: &str, id: &str, source: Result<Source, String>) {
-        let (pointer, limit) = (step("/refs", name), self.cx.config().limits.operations);
+    /// `pointer` is where it is given.
+    fn reference(&mut self, name: &str, id: &str, source: Result<Source, String>, pointer: String) {
+        let limit = self.cx.config().limits.operations;
         let source = match source {
             Ok(source) => source,
             Err(why) => return self.refuse(Problem::bad_request(why).at(pointer)),
         };
         if self.links().needs.references.len() >= limit {
             let detail = format!("an operation may have {limit} references at most, as many as a batch has operations");
-            return self.refuse(Problem::bad_request(detail).at("/refs"));
+            return self.refuse(Problem::bad_request(detail).at(pointer));
         }
         self.wait_for(id, pointer.clone());
-        if !self.links().needs.add(Reference { name: name.into(), id: id.into(), source, value: None }) {
-            let detail = format!("`{}` stands twice in `refs`", shown(name));
+        let place = pointer.as_str().into();
+        let reference = Reference { name: name.into(), id: id.into(), source, pointer: place, value: None };
+        if !self.links().needs.add(reference) {
+            let detail = format!("there are two references `{}`", shown(name));
             self.refuse(Problem::bad_request(detail).at(pointer));
         }
     }
@@ -165,7 +168,7 @@ impl Draft<'_> {
             (_, Class::Dropped) => Ok(()),
             (header, Class::Allowed) if header != header::CONTENT_TYPE => {
                 let needs = &mut self.links().needs;
-                let index = needs.find(reference).ok_or_else(|| format!("`refs` has no `{}`", shown(reference)))?;
+                let index = needs.find(reference).ok_or_else(|| unknown(reference))?;
                 needs.headers.push((name.into(), Value::Reference(index)));
                 Ok(())
             }

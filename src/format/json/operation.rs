@@ -243,12 +243,17 @@ fn set_reference(draft: &mut Draft<'_>, name: &str, value: &str) -> Result<(), P
         Problem::bad_request("a reference must be `id#/pointer` or `id@header`").at(step("/refs", name))
     })?;
     if value[id.len()..].starts_with('#') {
+        if !matches!(rest.as_bytes(), [] | [b'/', ..]) {
+            return Err(Problem::bad_request(BEHIND_THE_SIGN).at(step("/refs", name)));
+        }
         draft.body_reference(name, id, rest);
     } else {
         draft.header_reference(name, id, rest);
     }
     Ok(())
 }
+
+const BEHIND_THE_SIGN: &str = "what stands behind the first `#` must be a JSON Pointer (RFC 6901); an id that has a `#` or a `@` can't be referred to";
 
 fn strings(array: &RawValue) -> Option<Vec<Cow<'_, str>>> {
     serde_json::from_str::<Vec<&RawValue>>(array.get()).ok()?.into_iter().map(string).collect()
