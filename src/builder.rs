@@ -6,7 +6,7 @@ use http::{HeaderName, header, request::Parts};
 
 use crate::{
     authority,
-    batch::{Batch, Message, Slot, State, Uses},
+    batch::{Batch, Groups, Message, Slot, State, Uses},
     config::Config,
     draft::{Draft, Links},
     graph::{Graph, Outline, Relations},
@@ -204,6 +204,7 @@ impl BatchBuilder<'_> {
         let graph = if self.atomic || !self.relations.is_empty() { self.graph() } else { None };
         Ok(Batch {
             dialect: self.dialect,
+            groups: self.groups(),
             order: self.order,
             stop_on_failure: self.stop_on_failure,
             uses: self.uses(),
@@ -230,6 +231,13 @@ impl BatchBuilder<'_> {
             }
         }
         graph
+    }
+
+    fn groups(&self) -> Groups {
+        let members = self.relations.iter();
+        Groups(
+            members.filter_map(|(index, relations)| Some((*index, relations.group.as_ref()?.name.clone()))).collect(),
+        )
     }
 
     fn uses(&self) -> Uses {

@@ -16,9 +16,18 @@ use crate::{
 #[derive(Debug, Default)]
 pub(crate) struct Relations {
     pub(crate) dependencies: Vec<Dependency>,
-    pub(crate) group: Option<Arc<str>>,
+    pub(crate) group: Option<Membership>,
     /// What it says of its group can't be read.
     pub(crate) is_group_unknown: bool,
+}
+
+/// To belong to a group.
+#[derive(Debug)]
+pub(crate) struct Membership {
+    /// Of the group.
+    pub(crate) name: Arc<str>,
+    /// Where that is said, as a JSON Pointer into the operation.
+    pub(crate) pointer: &'static str,
 }
 
 #[derive(Debug)]
@@ -120,21 +129,22 @@ impl<'a> Sketch<'a> {
 
     fn find_groups(&mut self) {
         if self.outline.atomic {
-            for (index, _) in self.outline.relations.iter().filter(|(_, relations)| relations.group.is_some()) {
-                self.refuse(*index, || Problem::bad_request("an atomic batch is one group already").at("/group"));
+            for (index, relations) in self.outline.relations {
+                let Some(group) = &relations.group else { continue };
+                self.refuse(*index, || Problem::bad_request("an atomic batch is one group already").at(group.pointer));
             }
             return self.group(&(0..self.outline.kinds.len()).collect::<Vec<_>>(), "");
         }
         let (mut groups, mut places) = (Vec::new(), HashMap::new());
         for (index, relations) in self.outline.relations {
-            let Some(name) = &relations.group else { continue };
+            let Some(Membership { name, pointer }) = &relations.group else { continue };
             let place = *places.entry(name).or_insert(groups.len());
-            groups.resize_with(groups.len().max(place + 1), Vec::new);
-            groups[place].push(*index);
+            groups.resize_with(groups.len().max(place + 1), || (Vec::new(), *pointer));
+            groups[place].0.push(*index);
         }
-        groups.iter().for_each(|members| self.group(members, "/group"));
+        groups.iter().for_each(|(members, pointer)| self.group(members, pointer));
         if self.outline.relations.iter().any(|(_, relations)| relations.is_group_unknown) {
-            groups.into_iter().flatten().for_each(|index| self.refuse(index, sibling_unknown));
+            groups.into_iter().flat_map(|(members, _)| members).for_each(|index| self.refuse(index, sibling_unknown));
         }
     }
 

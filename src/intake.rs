@@ -92,8 +92,8 @@ impl Intake {
 
     /// Which operations it has to wait for.
     fn find(&self, Links { relations, needs }: Links, window: usize) -> Result<Vec<usize>, Problem> {
-        if relations.group.is_some() {
-            return Err(Problem::bad_request(NO_GROUPS).at("/group"));
+        if let Some(group) = relations.group {
+            return Err(Problem::bad_request(NO_GROUPS).at(group.pointer));
         }
         if !needs.references.is_empty() {
             return Err(Problem::bad_request(NO_REFERENCES).at("/refs"));

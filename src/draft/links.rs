@@ -4,7 +4,7 @@ use http::header;
 
 use super::{Draft, not_allowed};
 use crate::{
-    graph::{Dependency, Relations},
+    graph::{Dependency, Membership, Relations},
     inherit::Class,
     needs::{Needs, Value},
     problem::{Problem, shown, step},
@@ -43,15 +43,16 @@ impl Draft<'_> {
 
     /// It belongs to the atomic group of this name: its operations count all or none. They have to stand side by side in
     /// the batch, and are a 501 each where the server has no
-    /// [coordinator](crate::BatchLayer::with_coordinator), unless it is one alone.
-    pub fn group(&mut self, name: &str) {
+    /// [coordinator](crate::BatchLayer::with_coordinator), unless it is one alone. `pointer` is where that is said, as a JSON
+    /// Pointer into the operation.
+    pub fn group(&mut self, name: &str, pointer: &'static str) {
         let limit = self.cx.config().limits.id_bytes;
         if name.len() > limit {
             let detail = format!("the name of a group may have {limit} bytes at most");
             self.unknown_group();
-            return self.refuse(Problem::bad_request(detail).at("/group"));
+            return self.refuse(Problem::bad_request(detail).at(pointer));
         }
-        self.links().relations.group = Some(name.into());
+        self.links().relations.group = Some(Membership { name: name.into(), pointer });
     }
 
     /// It may belong to a group, and what the client says of that can't be read: so none of the batch's groups is carried

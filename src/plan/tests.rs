@@ -7,7 +7,7 @@ use std::{
 use proptest::prelude::*;
 
 use super::*;
-use crate::graph::{Dependency, Outline, Relations};
+use crate::graph::{Dependency, Membership, Outline, Relations};
 
 const KINDS: [Kind; 3] = [Kind::Safe, Kind::Unsafe, Kind::Refused];
 const ORDERS: [Order; 3] = [Order::Fenced, Order::Sequential, Order::Unordered];
@@ -70,8 +70,11 @@ impl Case {
             let dependencies = named
                 .map(|tie| Dependency { id: tie.1.to_string().into(), pointer: "/dependsOn".to_owned() })
                 .collect();
-            let group =
-                self.groups.iter().find(|group| group.contains(&index)).map(|group| format!("{group:?}").into());
+            let group = self
+                .groups
+                .iter()
+                .find(|group| group.contains(&index))
+                .map(|group| Membership { name: format!("{group:?}").into(), pointer: "/group" });
             (index, Relations { dependencies, group, ..Relations::default() })
         });
         let (graph, faults) = Graph::new(&Outline {

@@ -209,7 +209,7 @@ fn set_others(draft: &mut Draft<'_>, others: Others<'_>) -> Result<(), Problem> 
             draft.unknown_group();
             return Err(Problem::bad_request("`group` must be a string").at("/group"));
         };
-        draft.group(&name);
+        draft.group(&name, "/group");
     }
     if let Some(depends_on) = present(others.depends_on) {
         let ids = strings(depends_on)
