@@ -192,6 +192,13 @@ impl BatchBuilder<'_> {
         Ok(())
     }
 
+    /// The client would like the rest to be left out after the first failure, or not. To stop is granted; to go on only
+    /// where the server goes on anyway, or leaves it to the batch.
+    #[cfg(feature = "odata")]
+    pub(crate) fn prefer_to_stop(&mut self, stop: bool) {
+        self.stop_on_failure = stop || self.stop_on_failure && !self.cx.config.allow_on_failure;
+    }
+
     /// The batch, whole.
     ///
     /// # Errors

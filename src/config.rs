@@ -133,6 +133,8 @@ impl Default for Config {
                 Arc::new(crate::format::multistatus::Multistatus),
                 #[cfg(feature = "ndjson")]
                 Arc::new(crate::format::ndjson::Ndjson),
+                #[cfg(feature = "odata")]
+                Arc::new(crate::format::odata::OData),
             ],
             target_policy: None,
             error_status: Arc::new(fault::status),

@@ -21,6 +21,8 @@ pub(crate) mod json;
 pub(crate) mod multistatus;
 #[cfg(feature = "ndjson")]
 pub(crate) mod ndjson;
+#[cfg(feature = "odata")]
+pub(crate) mod odata;
 
 /// Reads a batch.
 ///
