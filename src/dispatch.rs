@@ -341,6 +341,10 @@ where
             Why::Dependency(index) => {
                 format!("`{}`, which this operation or its group depends on, did not succeed", shown(id(index))).into()
             }
+            Why::Condition(index) => {
+                let id = shown(id(index));
+                format!("`{id}` succeeded, and this operation or its group was to run only if it didn't").into()
+            }
             Why::Refused | Why::Stopped => Cow::from("another operation failed, and the batch stops at that"),
         };
         Problem::new(StatusCode::FAILED_DEPENDENCY, detail + "; this one was not carried out")

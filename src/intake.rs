@@ -12,6 +12,7 @@ use crate::{
     draft::Links,
     fault,
     format::LineDecoder,
+    graph::{Dependency, On},
     lines::{Line, Lines},
     problem::{Problem, shown},
     recent::Recent,
@@ -98,9 +99,10 @@ impl Intake {
         if !needs.references.is_empty() {
             return Err(Problem::bad_request(NO_REFERENCES).at("/refs"));
         }
-        let found = relations.dependencies.into_iter().map(|dependency| {
-            let place = self.recent.find(&dependency.id);
-            place.ok_or_else(|| unknown(&dependency.id, window).at(dependency.pointer))
+        let found = relations.dependencies.into_iter().map(|Dependency { on, wants, pointer }| match on {
+            _ if wants.is_some() => Err(Problem::bad_request(NO_CONDITIONS).at(pointer)),
+            On::Operation(id) => self.recent.find(&id).ok_or_else(|| unknown(&id, window).at(pointer)),
+            On::Group(_) => Err(Problem::bad_request(NO_GROUPS).at(pointer)),
         });
         let mut found = found.collect::<Result<Vec<_>, _>>()?;
         found.sort_unstable();
@@ -121,6 +123,8 @@ const NO_GROUPS: &str =
 
 const NO_REFERENCES: &str =
     "operations of a stream can't take values from others: send them as a batch that is read whole";
+
+const NO_CONDITIONS: &str = "operations of a stream can't have conditions: send them as a batch that is read whole";
 
 fn unknown(id: &str, window: usize) -> Problem {
     Problem::bad_request(format!(

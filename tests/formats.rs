@@ -14,8 +14,8 @@ use http::{HeaderValue, Request, Response, StatusCode, header};
 use http_body_util::BodyExt;
 use tower::{Layer, ServiceExt, service_fn};
 use tower_multistatus::{
-    Batch, BatchLayer, Decode, DecodeContext, Draft, Encode, EncodeContext, Encoder, Order, Outcome, Rejection, Reply,
-    RequestBody,
+    Batch, BatchLayer, Decode, DecodeContext, DecodeLines, Draft, Encode, EncodeContext, Encoder, LineDecoder, Order,
+    Outcome, Rejection, Reply, RequestBody,
 };
 
 /// `METHOD TARGET BODY` in each line; a line in the answer for each.
@@ -286,6 +286,66 @@ async fn a_format_can_use_references_as_ours_does() {
         operation.body_reference("x", "s", "/id");
     });
     assert_eq!(refused.await, "there is no reference `x`", "names come before what uses them");
+}
+
+#[tokio::test]
+async fn a_format_can_have_conditions_and_depend_on_groups() {
+    let sent = made(|operation| {
+        operation.target(Bytes::from_static(b"/y"), "/target");
+        operation.run_if("s", true, "/if");
+    });
+    assert_eq!(sent.await, "/y ");
+    let left_out = made(|operation| {
+        operation.target(Bytes::from_static(b"/y"), "/target");
+        operation.run_if("s", false, "/if");
+    });
+    let detail =
+        "`s` succeeded, and this operation or its group was to run only if it didn't; this one was not carried out";
+    assert_eq!(left_out.await, detail);
+    let refused = made(|operation| {
+        operation.target(Bytes::from_static(b"/y"), "/target");
+        operation.depends_on_group("s", "/after");
+    });
+    assert_eq!(refused.await, "no operation of the batch belongs to the group `s`");
+}
+
+/// Whatever it reads: operations of a stream, made so.
+struct MadeInLines(fn(&mut Draft<'_>));
+
+impl DecodeLines for MadeInLines {
+    fn media_types(&self) -> &[&'static str] {
+        &["text/lines"]
+    }
+
+    fn begin(&self, _: DecodeContext<'_>) -> Result<Box<dyn LineDecoder>, Rejection> {
+        Ok(Box::new(Self(self.0)))
+    }
+}
+
+impl LineDecoder for MadeInLines {
+    fn line<'a>(&mut self, cx: DecodeContext<'a>, line: Bytes) -> Option<Draft<'a>> {
+        let mut operation = cx.operation();
+        operation.target(line, "/target");
+        (self.0)(&mut operation);
+        Some(operation)
+    }
+}
+
+#[tokio::test]
+async fn in_a_stream_there_are_neither_conditions_nor_groups() {
+    type Make = fn(&mut Draft<'_>);
+    let cases: [(Make, &str); 5] = [
+        (|operation| operation.group("g", "/group"), "can't be a group"),
+        (|operation| operation.depends_on_group("g", "/after"), "can't be a group"),
+        (|operation| operation.run_if("s", true, "/if"), "can't have conditions"),
+        (|operation| operation.run_if_group("g", false, "/if"), "can't have conditions"),
+        (|operation| operation.body_reference("x", "s", "/id"), "can't take values"),
+    ];
+    for (make, word) in cases {
+        let layer = BatchLayer::new().line_decoder(MadeInLines(make));
+        let answer = send(layer, request("text/lines", "/a")).await;
+        assert!(answer.body().contains(word), "{word}: {}", answer.body());
+    }
 }
 
 #[tokio::test]

@@ -4,7 +4,7 @@ use http::header;
 
 use super::{Draft, not_allowed};
 use crate::{
-    graph::{Dependency, Membership, Relations},
+    graph::{Dependency, Membership, On, Relations, Wants},
     inherit::Class,
     needs::{Needs, Value},
     problem::{Problem, shown, step},
@@ -27,6 +27,31 @@ impl Draft<'_> {
     /// Whether there is such an operation, and whether it can be waited for, is known only when the batch is whole
     /// ([`BatchBuilder::finish`](crate::BatchBuilder::finish)). If not, this one is refused then.
     pub fn depends_on(&mut self, id: &str, pointer: impl Into<String>) {
+        self.depend(On::Operation(id.into()), None, pointer.into());
+    }
+
+    /// The same for a group: it runs only after the group of this name has been carried out.
+    pub fn depends_on_group(&mut self, name: &str, pointer: impl Into<String>) {
+        self.depend(On::Group(name.into()), None, pointer.into());
+    }
+
+    /// It runs only if the operation of this id succeeds, or only if it doesn't. That takes the place of the rule for all
+    /// that it [depends on](Self::depends_on): these need only have ended, in whatever way. `pointer` is where that is said.
+    pub fn run_if(&mut self, id: &str, succeeds: bool, pointer: impl Into<String>) {
+        self.condition(On::Operation(id.into()), succeeds, pointer.into());
+    }
+
+    /// The same for a group.
+    pub fn run_if_group(&mut self, name: &str, succeeds: bool, pointer: impl Into<String>) {
+        self.condition(On::Group(name.into()), succeeds, pointer.into());
+    }
+
+    fn condition(&mut self, on: On, succeeds: bool, pointer: String) {
+        self.links().relations.is_conditional = true;
+        self.depend(on, Some(if succeeds { Wants::Success } else { Wants::Failure }), pointer);
+    }
+
+    fn depend(&mut self, on: On, wants: Option<Wants>, pointer: String) {
         let limit = self.cx.most_dependencies();
         let Links { relations, needs } = self.links();
         // Each reference has added one to those that are named by themselves.
@@ -34,11 +59,11 @@ impl Draft<'_> {
             let detail = format!("an operation may depend on {limit} others at most");
             return self.refuse(Problem::bad_request(detail).at("/dependsOn"));
         }
-        self.wait_for(id, pointer.into());
+        self.wait_for(on, wants, pointer);
     }
 
-    fn wait_for(&mut self, id: &str, pointer: String) {
-        self.links().relations.dependencies.push(Dependency { id: id.into(), pointer });
+    fn wait_for(&mut self, on: On, wants: Option<Wants>, pointer: String) {
+        self.links().relations.dependencies.push(Dependency { on, wants, pointer });
     }
 
     /// It belongs to the atomic group of this name: its operations count all or none. They have to stand side by side in
@@ -98,7 +123,8 @@ impl Draft<'_> {
             let detail = format!("an operation may have {limit} references at most, as many as a batch has operations");
             return self.refuse(Problem::bad_request(detail).at(pointer));
         }
-        self.wait_for(id, pointer.clone());
+        // Without a success there is no value, whatever the condition says.
+        self.wait_for(On::Operation(id.into()), Some(Wants::Success), pointer.clone());
         let place = pointer.as_str().into();
         let reference = Reference { name: name.into(), id: id.into(), source, pointer: place, value: None };
         if !self.links().needs.add(reference) {
