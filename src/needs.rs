@@ -21,7 +21,7 @@ pub(crate) struct Needs {
     pub(crate) pointer: String,
     pub(crate) references: Vec<Reference>,
     indexes: HashMap<Box<str>, usize>,
-    pub(crate) target: Option<Template>,
+    pub(crate) target: Option<Aim>,
     /// Where the target stands in the operation.
     pub(crate) target_pointer: &'static str,
     /// Headers that have a reference's value, and what stands behind it in the same header.
@@ -30,6 +30,17 @@ pub(crate) struct Needs {
     pub(crate) size: HeaderSize,
     /// Where in the body a reference's value stands.
     pub(crate) holes: Vec<(Range<usize>, usize)>,
+}
+
+/// A target that is not known yet.
+#[derive(Debug)]
+pub(crate) enum Aim {
+    Template(Template),
+    /// What stands below a location, or has another query.
+    Below {
+        index: usize,
+        rest: Box<str>,
+    },
 }
 
 /// One value of a header.
@@ -123,8 +134,13 @@ impl Needs {
                 .ok_or_else(|| format!("the references of a batch may bring in {limit} bytes at most"))?;
             Ok::<_, String>(reference)
         };
-        if let Some(template) = &self.target {
-            let target = template.expand(cx.config().limits.target_bytes, |index| bring(index)?.text());
+        if let Some(aim) = &self.target {
+            let target = match aim {
+                Aim::Template(template) => {
+                    template.expand(cx.config().limits.target_bytes, |index| bring(index)?.text())
+                }
+                Aim::Below { index, rest } => bring(*index).and_then(|place| Ok(below(&place.text()?, rest))),
+            };
             draft.target(target.map_err(|why| failed(why).at(self.target_pointer))?.into(), self.target_pointer);
         }
         for (name, value) in &self.headers {
@@ -162,6 +178,16 @@ impl Needs {
         };
         blamed.within(&self.pointer);
         blamed
+    }
+}
+
+/// The query of a location is not that of what stands below it.
+fn below(location: &str, rest: &str) -> String {
+    let path = location.split('?').next().unwrap_or(location);
+    match rest.as_bytes().first() {
+        None => location.to_owned(),
+        Some(b'/') => format!("{}{rest}", path.strip_suffix('/').unwrap_or(path)),
+        Some(_) => format!("{path}{rest}"),
     }
 }
 

@@ -29,6 +29,8 @@ pub(crate) enum Source {
     /// In its JSON body: the unescaped steps of a JSON Pointer (RFC 6901).
     Body(Vec<Box<str>>),
     Header(HeaderName),
+    /// The place of what it has created or returned: its `location`, else what was asked for.
+    Entity,
 }
 
 impl Source {
@@ -50,7 +52,11 @@ impl Source {
 
     /// Whether the value is a path, with perhaps a query.
     pub(crate) fn is_location(&self) -> bool {
-        matches!(self, Self::Header(name) if is_location(name))
+        match self {
+            Self::Header(name) => is_location(name),
+            Self::Entity => true,
+            Self::Body(_) => false,
+        }
     }
 }
 

@@ -6,7 +6,7 @@ use super::{Draft, not_allowed};
 use crate::{
     graph::{Dependency, Membership, On, Relations, Wants},
     inherit::Class,
-    needs::{Needs, Value},
+    needs::{Aim, Needs, Value},
     problem::{Problem, shown, step},
     reference::{Reference, Source, is_location, unknown},
     template,
@@ -99,6 +99,11 @@ impl Draft<'_> {
     /// The same for a header of the outcome: one of those that the answer tells, or `location` or `content-location`, of
     /// which the value is only the path and the query.
     pub fn header_reference(&mut self, name: &str, id: &str, header: &str) {
+        self.header_reference_at(name, id, header, step("/refs", name));
+    }
+
+    /// `pointer` is where it is given.
+    pub(crate) fn header_reference_at(&mut self, name: &str, id: &str, header: &str, pointer: String) {
         let source = Source::header(header).and_then(|(source, header)| {
             // Clients get to know a header by a reference just as they do by a result.
             if is_location(&header) || self.cx.tells(&header) {
@@ -109,7 +114,13 @@ impl Draft<'_> {
                 shown(header.as_str())
             ))
         });
-        self.reference(name, id, source, step("/refs", name));
+        self.reference(name, id, source, pointer);
+    }
+
+    /// The same for the place of what another operation has created or returned: the path and the query of its `location`,
+    /// or its own target if it is a GET without one. `pointer` is where that is said.
+    pub fn entity_reference(&mut self, name: &str, id: &str, pointer: impl Into<String>) {
+        self.reference(name, id, Ok(Source::Entity), pointer.into());
     }
 
     /// `pointer` is where it is given.
@@ -163,7 +174,7 @@ impl Draft<'_> {
                 // What is wrong with it whatever the values are is better told now.
                 self.target(template.sample().into(), pointer);
                 self.label.target = None;
-                self.links().needs.target = Some(template);
+                self.links().needs.target = Some(Aim::Template(template));
             }
             Err(why) => {
                 // What is no template is most often wrong in a way that has a better name.
@@ -174,6 +185,20 @@ impl Draft<'_> {
                 self.refuse(Problem::bad_request(why).at(pointer));
             }
         }
+    }
+
+    /// The target as the place that a [reference](Self::entity_reference) to a location stands for, which must have been
+    /// given already, with more behind it: a slash and what stands below that place, or another query. What comes of it is
+    /// checked as [`target`](Self::target) checks what it is given. `pointer` is where it stands in the operation.
+    pub fn target_below(&mut self, reference: &str, rest: &str, pointer: &'static str) {
+        let needs = &self.links().needs;
+        let Some(index) = needs.find(reference).filter(|&index| needs.references[index].source.is_location()) else {
+            return self.refuse(Problem::bad_request(unknown(reference)).at(pointer));
+        };
+        // What is wrong with the rest whatever the location is, is better told now.
+        self.target(format!("/x{rest}").into(), pointer);
+        self.label.target = None;
+        self.links().needs.target = Some(Aim::Below { index, rest: rest.into() });
     }
 
     /// A header that has the value of a [reference](Self::body_reference), which must have been given already. Which headers

@@ -9,6 +9,7 @@ use super::{Encode, EncodeContext, Encoder, ResultOrder};
 
 mod canonical;
 mod container;
+mod names;
 mod prefer;
 mod request;
 mod responses;

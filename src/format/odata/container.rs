@@ -119,7 +119,8 @@ impl<'de: 'a, 'a> Visitor<'de> for List<'a, '_> {
         }
         let mut requests = Requests::new(cx, source);
         while let Some(raw) = list.next_element::<&RawValue>()? {
-            batch.push(requests.draft(raw)).map_err(|rejection| self.0.reject(rejection))?;
+            let pushed = requests.draft(raw).and_then(|draft| batch.push(draft));
+            pushed.map_err(|rejection| self.0.reject(rejection))?;
         }
         Ok(batch)
     }
