@@ -3,7 +3,7 @@
 //! The media type of the answer is known before the batch is read. Which encoder writes it may depend on the batch: where
 //! two share a media type, each answers its own dialect of it.
 
-use std::{cmp::Reverse, sync::Arc};
+use std::sync::Arc;
 
 use http::{HeaderMap, header};
 use mediatype::{MediaType, MediaTypeList, ReadParams, names};
@@ -74,17 +74,24 @@ fn offers(config: &Config) -> impl Iterator<Item = Offer<'_>> {
 }
 
 fn best_writer<'a>(config: &'a Config, accept: &Accept<'_>, preferred: &str) -> Option<Offer<'a>> {
-    // Where two write the same type, the rank is that of the first, and of equal scores the last one wins: a format of
-    // the user's takes the place of ours, but one for a dialect that of none.
-    let rank = |media_type| Reverse(offers(config).position(|(_, offer)| offer == media_type));
-    offers(config)
-        .map(|offer| {
-            let score = (accept.quality(offer.1), offer.1 == preferred, rank(offer.1), offer.0.dialect().is_none());
-            (score, offer)
-        })
-        .filter(|((quality, ..), _)| *quality > 0)
-        .max_by_key(|(score, _)| *score)
-        .map(|(_, offer)| offer)
+    let mut best: Option<((u16, bool), Offer<'a>)> = None;
+    for offer in offers(config) {
+        match &mut best {
+            Some((_, best)) if best.1 == offer.1 => {
+                // The later one, so that a user's takes the place of ours; but none takes it for a dialect only.
+                if offer.0.dialect().is_none() || best.0.dialect().is_some() {
+                    *best = offer;
+                }
+            }
+            best => {
+                let score = (accept.quality(offer.1), offer.1 == preferred);
+                if score.0 > 0 && best.is_none_or(|(best, _)| score > best) {
+                    *best = Some((score, offer));
+                }
+            }
+        }
+    }
+    best.map(|(_, offer)| offer)
 }
 
 fn distinct(media_types: impl Iterator<Item = &'static str>) -> Vec<&'static str> {
