@@ -7,11 +7,11 @@ mod odata_support;
 mod support;
 
 use base64::{Engine, engine::general_purpose::STANDARD};
-use http::{HeaderName, StatusCode};
+use http::{HeaderName, HeaderValue, StatusCode};
 use odata_support::{error, responses, responses_of, to};
 use serde_json::{Value, json};
 use support::{batch, batch_as, batched, call, echo, json_response, refusal, response, results, with};
-use tower_multistatus::BatchLayer;
+use tower_multistatus::{BatchLayer, Encode, EncodeContext, Encoder, Outcome};
 
 /// What the only request of a batch was answered with, by a service that answers so.
 async fn answered(headers: &[(&str, &str)], status: u16, body: impl Into<bytes::Bytes>) -> Value {
@@ -439,4 +439,79 @@ async fn cookies_are_set_by_the_answer() {
     let answer = call(service, batch(r#"{"requests":[{"id":"1","method":"get","url":"/"}]}"#)).await;
     assert_eq!(answer.headers()["set-cookie"], "a=b; HttpOnly");
     assert_eq!(responses(&answer)[0]["headers"], json!({}));
+}
+
+#[cfg(feature = "xml")]
+#[tokio::test]
+async fn answers_in_xml_are_as_for_others() {
+    let document = r#"{"requests":[{"id":"a","method":"get","url":"b"},{"id":null,"method":"put","url":"../c"}]}"#;
+    let answer = call(batched(BatchLayer::new(), echo), with(batch(document), "accept", "application/xml")).await;
+    assert_eq!(answer.status(), StatusCode::MULTI_STATUS);
+    let told = support::multistatus::read(answer.body()).unwrap();
+    let told: Vec<_> = told.iter().map(|entry| (entry.id.as_deref(), entry.status, &*entry.method)).collect();
+    assert_eq!(told, [(Some("a"), 200, "GET"), (None, 400, "PUT")]);
+}
+
+#[tokio::test]
+async fn a_users_encoder_for_json_replaces_ours_for_native_batches_only() {
+    let layer = BatchLayer::new().encoder(Silent);
+    let answer = call(batched(layer.clone(), echo), batch(r#"[{"path":"/"}]"#)).await;
+    assert_eq!((answer.status().as_u16(), &answer.body()[..]), (207, &b"0"[..]));
+    let told = responses_of(batched(layer, echo), json!([{"id": "1", "method": "get", "url": "/"}])).await;
+    assert_eq!(told[0]["status"], 200);
+}
+
+/// Says as little as there can be in JSON.
+struct Silent;
+
+impl Encode for Silent {
+    fn media_types(&self) -> &[&'static str] {
+        &["application/json"]
+    }
+
+    fn begin(&self, _: EncodeContext) -> Box<dyn Encoder> {
+        Box::new(Silent)
+    }
+}
+
+impl Encoder for Silent {
+    fn content_type(&self) -> HeaderValue {
+        HeaderValue::from_static("application/json")
+    }
+
+    fn start(&mut self, _: &mut Vec<u8>) {}
+
+    fn outcome(&mut self, _: Outcome<'_>, _: &mut Vec<u8>) {}
+
+    fn finish(&mut self, out: &mut Vec<u8>) {
+        out.push(b'0');
+    }
+}
+
+#[tokio::test]
+async fn the_readme_shows_what_is_answered() {
+    let readme = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/README.md")).unwrap();
+    let (_, section) = readme.split_once("\n## OData and Microsoft Graph\n").unwrap();
+    let block = |from: &str, to: &str| section.split_once(from).unwrap().1.split_once(to).unwrap().0.to_owned();
+    let service = batched(BatchLayer::new().path("/$batch"), |request| {
+        let (json, body) = (("content-type", "application/json"), request.body());
+        match (request.method().as_str(), request.uri().path()) {
+            ("POST", "/users") => {
+                assert_eq!(body, r#"{"name":"Eve"}"#);
+                let user = r#"{"id":18,"name":"Eve"}"#;
+                response(StatusCode::CREATED, &[json, ("location", "/users/18"), ("etag", "\"a\"")], user)
+            }
+            ("PATCH", "/users/18") => {
+                assert_eq!(
+                    (&request.headers()["if-match"], &body[..]),
+                    (&"\"a\"".parse().unwrap(), &br#"{"name":"Ada"}"#[..])
+                );
+                response(StatusCode::NO_CONTENT, &[], "")
+            }
+            _ => response(StatusCode::NOT_FOUND, &[], ""),
+        }
+    });
+    let answer = call(service, to("/$batch", block("-d '", "'\n```"))).await;
+    let shown: Value = serde_json::from_str(&block("```json\n", "```")).unwrap();
+    assert_eq!(serde_json::from_slice::<Value>(answer.body()).unwrap(), shown);
 }
