@@ -17,7 +17,7 @@ use std::{
 use bytes::Bytes;
 use common::{
     Body, SubRequest, by_hand, get,
-    lines::{Reading, Write, by_pieces, get_lines, lines, results, statuses, stream_for, stream_of},
+    lines::{Reading, Write, by_pieces, get_lines, lines, results, statuses, stream_of},
     soon,
 };
 use futures_util::{StreamExt, stream};
@@ -302,7 +302,7 @@ fn memory_does_not_grow_with_a_stream_that_is_answered_in_another_format() {
         let body = Body::from_stream(stream::iter(text));
         let info = allocation_counter::measure(|| {
             let batch = async {
-                let batch = stream_for(accept, body);
+                let batch = common::lines::stream_for(accept, body);
                 let mut body = BatchLayer::new().layer(service_fn(at_once)).oneshot(batch).await.unwrap().into_body();
                 while let Some(frame) = body.frame().await {
                     drop(frame);
