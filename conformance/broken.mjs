@@ -1,0 +1,95 @@
+// A proxy that passes on what it gets, but for the answers to batches, which it breaks in one way. It prints its
+// address, and a line for each answer that it has changed.
+//
+//     node broken.mjs http://127.0.0.1:3000 status
+
+import http from "node:http";
+
+// Of a JSON document with results.
+const document = change => text => {
+    const answer = JSON.parse(text);
+    const list = answer.results;
+    return list && change(list, answer) !== false ? JSON.stringify(answer) : text;
+};
+// The first result that has what is asked for.
+const one = (where, change) => document(list => {
+    const result = list.find(where);
+    return result ? change(result, list) : false;
+});
+
+const json = {
+    "wrong status": one(r => r.status === 404, r => { r.status = 410; }),
+    "failure told as success": one(r => r.status === 424, r => { r.status = 200; }),
+    "lost result": document(list => { list.pop(); }),
+    "result told twice": document(list => { list.push(list[0]); }),
+    "swapped bodies": document(list => {
+        if (list.length < 2 || !list[0].data || !list[1].data) return false;
+        [list[0].data, list[1].data] = [list[1].data, list[0].data];
+    }),
+    "swapped results": document(list => {
+        if (list.length < 2) return false;
+        list.unshift(list.splice(1, 1)[0]);
+    }),
+    "wrong index": one(r => r.index === 1, r => { r.index = 7; }),
+    "lost id": one(r => r.id, r => { delete r.id; }),
+    "lost location": one(r => r.headers?.location, r => { delete r.headers.location; }),
+    "wrong header": one(r => r.headers?.allow, r => { r.headers.allow = "GET"; }),
+    "invented header": one(r => r.status === 200, r => { r.headers = { ...r.headers, etag: "\"x\"" }; }),
+    "changed bytes": one(r => r.encoding === "base64" && r.data, r => { r.data = "AAAA" + r.data.slice(4); }),
+    "bytes as text": one(r => r.encoding === "base64", r => { delete r.encoding; }),
+    "lost character": one(r => /🦀/.test(JSON.stringify(r.data)), r => { r.data = JSON.parse(JSON.stringify(r.data).replace("🦀", "?")); }),
+    "wrong summary": document((_, answer) => { answer.summary.succeeded++; }),
+    "lost summary": document((_, answer) => { delete answer.summary; }),
+    "cut off": text => ({ text: text.slice(0, text.length / 2), cut: true }),
+    "ended early": text => text.slice(0, text.length / 2),
+    "status of the whole": text => ({ text, status: 200 }),
+    "type of the whole": text => ({ text, type: "text/plain" }),
+};
+
+const kinds = { json };
+
+if (process.argv[2] === "--list") {
+    console.log(JSON.stringify(Object.fromEntries(Object.entries(kinds).map(([kind, ways]) => [kind, Object.keys(ways)]))));
+    process.exit();
+}
+
+const upstream = new URL(process.argv[2]);
+const way = process.argv[3];
+const isBatch = request => request.method === "POST" && ["/batch", "/$batch"].includes(request.url);
+const kindOf = type => type?.includes("ndjson") ? "ndjson" : type?.includes("xml") ? "xml" : "json";
+
+const server = http.createServer((request, response) => {
+    const onward = http.request(upstream, { method: request.method, path: request.url, headers: request.headers }, answer => {
+        const change = isBatch(request) && answer.statusCode < 300 && kinds[kindOf(answer.headers["content-type"])]?.[way];
+        if (!change) {
+            response.writeHead(answer.statusCode, answer.headers);
+            response.flushHeaders();
+            answer.pipe(response);
+            return;
+        }
+        (change.lines ? lines : whole)(change, answer, response);
+    });
+    onward.on("error", () => response.destroy());
+    response.on("close", () => onward.destroy());
+    request.pipe(onward);
+});
+
+function whole(change, answer, response) {
+    const chunks = [];
+    answer.on("data", chunk => chunks.push(chunk));
+    answer.on("end", () => {
+        const before = Buffer.concat(chunks).toString();
+        let after = change(before);
+        if (after !== before) console.log("changed");
+        if (typeof after === "string") after = { text: after };
+        const headers = { ...answer.headers };
+        delete headers["transfer-encoding"];
+        headers["content-length"] = Buffer.byteLength(after.text) + (after.cut ? 1 : 0);
+        if (after.type) headers["content-type"] = after.type;
+        response.writeHead(after.status ?? answer.statusCode, headers);
+        if (after.cut) response.write(after.text, () => response.destroy());
+        else response.end(after.text);
+    });
+}
+
+server.listen(0, "127.0.0.1", () => console.log(`http://127.0.0.1:${server.address().port}`));
