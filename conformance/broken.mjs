@@ -5,7 +5,7 @@
 
 import http from "node:http";
 
-// Of a JSON document with results.
+// Of a native JSON document.
 const document = change => text => {
     const answer = JSON.parse(text);
     const list = answer.results;
@@ -46,10 +46,54 @@ const json = {
     "type of the whole": text => ({ text, type: "text/plain" }),
 };
 
-const kinds = { json };
+// The first response that has what is asked for.
+const responses = /<D:response>.*?<\/D:response>/gs;
+const xmlOne = (where, change) => text => {
+    const found = text.match(responses)?.find(response => where.test(response));
+    return found ? text.replace(found, () => change(found)) : text;
+};
+const replaced = (part, instead) => text => text.replace(part, instead);
+const xml = {
+    "wrong status": xmlOne(/404 Not Found/, r => r.replace("404 Not Found", "410 Gone")),
+    "failure told as success": xmlOne(/424 Failed/, r => r.replace("424 Failed Dependency", "200 OK")),
+    "lost response": text => text.replace((text.match(responses) ?? []).at(-1), ""),
+    "swapped responses": text => {
+        const [a, b] = text.match(/<b:result.*?<\/b:result>/gs);
+        return b ? text.replace(a, "\0").replace(b, () => a).replace("\0", () => b) : text;
+    },
+    "duplicate href": text => text.replace(/<D:href>\/batch\?operation=\d+<\/D:href>(?=.*target="\/users\/1")/s, "<D:href>/users/1</D:href>"),
+    "wrong href": replaced("<D:href>/users/1</D:href>", "<D:href>/users/9</D:href>"),
+    "lost location": replaced(/<D:location>.*?<\/D:location>/, ""),
+    "wrong location": replaced(/(<D:location><D:href>\/users\/)/, "$19"),
+    "lost description": replaced(/<D:responsedescription>.*?<\/D:responsedescription>/, ""),
+    "lost href": replaced("<D:href>/users/1</D:href>", ""),
+    "lost status": replaced(/<D:status>.*?<\/D:status>/, ""),
+    "status without a version": replaced("HTTP/1.1 200", "200"),
+    "wrong namespace": replaced('"DAV:"', '"DAV"'),
+    "lost namespace": replaced(' xmlns:D="DAV:"', ""),
+    "lost extension": replaced(/<b:result.*?<\/b:result>/s, ""),
+    "another root": text => text.replaceAll("D:multistatus", "D:multi"),
+    "cut off": text => ({ text: text.slice(0, text.length / 2), cut: true }),
+    "ended early": text => text.slice(0, text.length / 2),
+    "status of the whole": text => ({ text, status: 200 }),
+};
+// What only readers of our extension can see.
+const extension = {
+    "changed bytes": replaced('encoding="base64">AAEC', 'encoding="base64">AAEB'),
+    "bytes as text": replaced(' encoding="base64"', ""),
+    "lost character": replaced("🦀", "?"),
+    "control character": replaced("&#13;", "\u0001"),
+    "unescaped": replaced("&lt;", "<"),
+    "lost body": replaced(/<b:body.*?<\/b:body>/s, ""),
+    "wrong header": replaced(/(name="allow">)GET, /, "$1"),
+    "lost id": replaced(' id="two"', ""),
+    "type of the whole": text => ({ text, type: "text/plain" }),
+};
+
+const kinds = { json, xml: { ...xml, ...extension } };
 
 if (process.argv[2] === "--list") {
-    console.log(JSON.stringify(Object.fromEntries(Object.entries(kinds).map(([kind, ways]) => [kind, Object.keys(ways)]))));
+    console.log(JSON.stringify(Object.fromEntries(Object.entries({ ...kinds, dav: xml }).map(([kind, ways]) => [kind, Object.keys(ways)]))));
     process.exit();
 }
 
