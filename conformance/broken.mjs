@@ -90,10 +90,51 @@ const extension = {
     "type of the whole": text => ({ text, type: "text/plain" }),
 };
 
-const kinds = { json, xml: { ...xml, ...extension } };
+// Of each line of an answer, as it comes: what is to be sent in its place, `undefined` for nothing, or `CUT` or `END` for
+// no more than that. `state` is one for each answer.
+const CUT = Symbol("cut");
+const END = Symbol("end");
+const eachLine = change => ({ lines: (line, state) => change(line, JSON.parse(line), state) });
+const oneLine = (where, change) => eachLine((line, result) => {
+    if (!where(result)) return line;
+    const after = change(result);
+    return after === undefined ? undefined : JSON.stringify(after ?? result);
+});
+const set = (where, members) => oneLine(where, result => Object.assign(result, members));
+const ndjson = {
+    "wrong status": set(r => r.status === 404, { status: 410 }),
+    "failure told as success": set(r => r.status === 424, { status: 200 }),
+    "lost result": oneLine(r => r.index === 1, () => undefined),
+    "result told twice": eachLine((line, result) => result.index === 0 ? `${line}\n${line}` : line),
+    "body of the one before": eachLine((line, result, state) => {
+        const { data } = state;
+        state.data = result.data ?? data;
+        return data && result.data ? JSON.stringify({ ...result, data }) : line;
+    }),
+    "wrong index": set(r => r.index === 1, { index: 7 }),
+    "lost id": oneLine(r => r.id, ({ id, ...rest }) => rest),
+    "lost location": oneLine(r => r.headers?.location, ({ headers, ...rest }) => rest),
+    "changed bytes": oneLine(r => r.encoding === "base64", r => ({ ...r, data: "AAAA" + r.data.slice(4) })),
+    "bytes as text": oneLine(r => r.encoding === "base64", ({ encoding, ...rest }) => rest),
+    "lost character": eachLine(line => line.replace("🦀", "?")),
+    "wrong summary": oneLine(r => r.summary, r => ({ summary: { ...r.summary, failed: r.summary.failed + 1 } })),
+    "lost summary": oneLine(r => r.summary, () => undefined),
+    "something behind the summary": eachLine((line, r) => r.summary ? `${line}\n{"index":99,"status":200}` : line),
+    "cut off": eachLine((line, r) => r.index === 1 ? CUT : line),
+    "cut off before the summary": eachLine((line, r) => r.summary ? CUT : line),
+    "ended early": eachLine((line, r) => r.index === 1 ? END : line),
+    "ended within a line": eachLine((line, r) => r.summary ? { half: line.slice(0, line.length / 2) } : line),
+    "status of the whole": { ...eachLine(line => line), status: 200 },
+    "type of the whole": { ...eachLine(line => line), type: "text/plain" },
+    "in request order": { text: text => text.split("\n").sort((a, b) => (JSON.parse(a || "{}").index ?? 1e9) - (JSON.parse(b || "{}").index ?? 1e9)).join("\n").trim() + "\n" },
+};
+// What only a client can see that reads while it writes.
+const held = { "held back": { text: text => text, always: true } };
+
+const kinds = { json, ndjson: { ...ndjson, ...held }, xml: { ...xml, ...extension } };
 
 if (process.argv[2] === "--list") {
-    console.log(JSON.stringify(Object.fromEntries(Object.entries({ ...kinds, dav: xml }).map(([kind, ways]) => [kind, Object.keys(ways)]))));
+    console.log(JSON.stringify(Object.fromEntries(Object.entries({ ...kinds, dav: xml, whole: ndjson }).map(([kind, ways]) => [kind, Object.keys(ways)]))));
     process.exit();
 }
 
@@ -111,20 +152,49 @@ const server = http.createServer((request, response) => {
             answer.pipe(response);
             return;
         }
-        (change.lines ? lines : whole)(change, answer, response);
+        if (change.lines) lines(change, answer, response);
+        else whole(change.text ?? change, answer, response, change.always);
     });
     onward.on("error", () => response.destroy());
     response.on("close", () => onward.destroy());
     request.pipe(onward);
 });
 
-function whole(change, answer, response) {
+function lines(change, answer, response) {
+    const headers = { ...answer.headers };
+    if (change.type) headers["content-type"] = change.type;
+    // Before the answer: a client may be done, and this process with it, as soon as it has seen that.
+    if (change.status || change.type) console.log("changed");
+    response.writeHead(change.status ?? answer.statusCode, headers);
+    response.flushHeaders();
+    const state = {};
+    let rest = "";
+    let done = false;
+    answer.setEncoding("utf8");
+    answer.on("data", piece => {
+        const every = (rest + piece).split("\n");
+        rest = every.pop();
+        for (const before of every) {
+            if (done) return;
+            const after = before.trim() ? change.lines(before, state) : before;
+            if (after !== before) console.log("changed");
+            done = after === CUT || after === END || after?.half !== undefined;
+            // What was written before has to arrive.
+            if (after === CUT) setTimeout(() => response.destroy(), 20);
+            else if (done) response.end(after.half);
+            else if (after !== undefined) response.write(after + "\n");
+        }
+    });
+    answer.on("end", () => done || response.end(rest));
+}
+
+function whole(change, answer, response, always) {
     const chunks = [];
     answer.on("data", chunk => chunks.push(chunk));
     answer.on("end", () => {
         const before = Buffer.concat(chunks).toString();
         let after = change(before);
-        if (after !== before) console.log("changed");
+        if (after !== before || always) console.log("changed");
         if (typeof after === "string") after = { text: after };
         const headers = { ...answer.headers };
         delete headers["transfer-encoding"];

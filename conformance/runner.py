@@ -16,6 +16,10 @@ CLIENTS = {
     "xml_webdav.mjs": "xml",
     "xml_webdav4.py": "dav",
     "xml_xmllint.py": "xml",
+    "lines_fetch.mjs": "ndjson",
+    "lines_aiohttp.py": "ndjson",
+    "lines_httpx.py": "whole",
+    "lines_curl.py": "whole",
     "json_requests.py": "json",
 }
 # What a client can't notice, and why.

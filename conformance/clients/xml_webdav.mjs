@@ -36,7 +36,10 @@ for (const [name, batch, type, data] of batches) {
     for (const [index, expectation] of want.entries()) {
         const response = responses[indexes.indexOf(index)];
         const label = `${name} [${index}]`;
-        if (!response) continue;
+        if (!response?.result) {
+            checks.true(`${label}: is there`, false);
+            continue;
+        }
         const { result } = response;
         // The target, or where that stands already, or perhaps never came to be, one of ours.
         const { path } = batch.operations[index];
@@ -44,6 +47,9 @@ for (const [name, batch, type, data] of batches) {
         const isFree = expectation.ofLayer || path.includes("{");
         if (isFree) checks.true(`${label}: href`, [path, own].includes(response.href) || /^\/users\/\d+$/.test(response.href));
         else checks.equal(`${label}: href`, response.href, result["@target"] === undefined ? path : own);
+        checks.equal(`${label}: status`, Number(/^HTTP\/1\.1 (\d{3}) /.exec(response.status)?.[1]), expectation.status);
+        checks.equal(`${label}: location`, response.location?.href, expectation.status === 201 ? expectation.headers.location : undefined);
+        checks.equal(`${label}: id`, result["@id"], batch.operations[index].id);
         const body = result.body?.text ?? "";
         if (expectation.ofLayer) {
             checks.equal(`${label}: description`, response.responsedescription, parsed(body)?.detail ?? "a detail");
