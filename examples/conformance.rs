@@ -17,7 +17,15 @@
 //!     {"path":"/users/{id}","group":"g","refs":{"id":"new#/id"}}]}'
 //! ```
 //!
-//! The last one is an atomic group that fails, so of its new user nothing is left.
+//! The last one is an atomic group that fails, so of its new user nothing is left. Clients of OData and of Microsoft Graph
+//! are understood too:
+//!
+//! ```console
+//! $ curl -i 'localhost:3000/$batch' -H 'content-type: application/json' -d '{"requests":[
+//!     {"id":"1","method":"post","url":"/users","body":{"name":"Eve","email":"eve@example.com"}},
+//!     {"id":"2","method":"patch","url":"$1","dependsOn":["1"],"body":{"email":"eve@example.org"}},
+//!     {"id":"3","method":"get","url":"users/nobody"}]}'
+//! ```
 //!
 //! | route | answer |
 //! |---|---|

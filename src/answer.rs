@@ -4,10 +4,9 @@ use bytes::Bytes;
 use http::{HeaderValue, Response, StatusCode, header};
 
 use crate::{
-    batch::{Slot, State},
+    batch::{Groups, Slot, State},
     cookies::Cookies,
-    format::{EncodeContext, Encoder, ResultOrder},
-    negotiate::Formats,
+    format::{Encode, EncodeContext, Encoder, ResultOrder},
     window::Window,
 };
 
@@ -23,6 +22,7 @@ pub(crate) struct Answer {
     encoder: Box<dyn Encoder>,
     order: ResultOrder,
     status: StatusCode,
+    groups: Groups,
     /// None are kept where the head has been sent already.
     cookies: Option<Cookies>,
     body: Vec<u8>,
@@ -32,13 +32,14 @@ pub(crate) struct Answer {
 }
 
 impl Answer {
-    pub(crate) fn begin(formats: &Formats<'_>, cx: EncodeContext) -> Self {
-        let (mut encoder, mut body) = (formats.encoder.begin(cx), Vec::with_capacity(1024));
+    pub(crate) fn begin(format: &dyn Encode, cx: EncodeContext, groups: Groups) -> Self {
+        let (mut encoder, mut body) = (format.begin(cx), Vec::with_capacity(1024));
         encoder.start(&mut body);
         Self {
             encoder,
-            order: formats.encoder.order(),
-            status: formats.encoder.status(),
+            order: format.order(),
+            status: format.status(),
+            groups,
             cookies: Some(Cookies::default()),
             body,
             written: 0,
@@ -64,7 +65,7 @@ impl Answer {
         }
         if let Some(outcome) = slot.outcome(index) {
             self.freed += outcome.response().map_or(0, |response| response.body().len());
-            self.encoder.outcome(outcome, &mut self.body);
+            self.encoder.outcome(outcome.within(&self.groups), &mut self.body);
         }
         slot.state = State::Written;
         // It is a part of what the batch was read from, and would keep all of that in memory.

@@ -21,6 +21,9 @@ use crate::{
 #[derive(Debug)]
 pub struct Batch {
     pub(crate) slots: Vec<Slot>,
+    /// In what it was read, where several formats share a media type.
+    pub(crate) dialect: Option<&'static str>,
+    pub(crate) groups: Groups,
     pub(crate) order: Order,
     pub(crate) stop_on_failure: bool,
     /// What waits for what, where anything does but by order.
@@ -31,13 +34,32 @@ pub struct Batch {
 impl Batch {
     /// One of which all is still to come.
     pub(crate) fn to_come(config: &Config) -> Self {
-        let (order, stop_on_failure) = (config.order, config.stop_on_failure);
-        Self { slots: Vec::new(), order, stop_on_failure, graph: None, uses: Uses::new() }
+        let (order, stop_on_failure) = (config.order.unwrap_or_default(), config.stop_on_failure);
+        Self {
+            slots: Vec::new(),
+            dialect: None,
+            groups: Groups::default(),
+            order,
+            stop_on_failure,
+            graph: None,
+            uses: Uses::new(),
+        }
     }
 }
 
 /// For each operation that others refer to: which ones, by which of their references.
 pub(crate) type Uses = HashMap<usize, Vec<(usize, usize)>>;
+
+/// In request order, the operations that belong to a group, and its name.
+#[derive(Debug, Default)]
+pub(crate) struct Groups(pub(crate) Vec<(usize, Arc<str>)>);
+
+impl Groups {
+    fn of(&self, index: usize) -> Option<&str> {
+        let place = self.0.binary_search_by_key(&index, |(member, _)| *member).ok()?;
+        Some(&self.0[place].1)
+    }
+}
 
 /// One place of the list.
 #[derive(Debug)]
@@ -156,7 +178,7 @@ impl Slot {
     /// The outcome, once there is one.
     pub(crate) fn outcome(&self, index: usize) -> Option<Outcome<'_>> {
         match &self.state {
-            State::Done(verdict) => Some(Outcome { index, label: &self.label, verdict }),
+            State::Done(verdict) => Some(Outcome { index, label: &self.label, verdict, group: None }),
             _ => None,
         }
     }
@@ -182,9 +204,14 @@ pub struct Outcome<'a> {
     index: usize,
     label: &'a Label,
     verdict: &'a Verdict,
+    group: Option<&'a str>,
 }
 
 impl<'a> Outcome<'a> {
+    pub(crate) fn within(self, groups: &'a Groups) -> Self {
+        Self { group: groups.of(self.index), ..self }
+    }
+
     /// The position of the operation in the batch, from 0.
     #[must_use]
     pub fn index(&self) -> usize {
@@ -195,6 +222,12 @@ impl<'a> Outcome<'a> {
     #[must_use]
     pub fn id(&self) -> Option<&'a str> {
         self.label.id.as_deref()
+    }
+
+    /// The name of the group that the operation belongs to, if it belongs to one.
+    #[must_use]
+    pub fn group(&self) -> Option<&'a str> {
+        self.group
     }
 
     /// The method of the operation; GET where the operation had none that could be read.

@@ -6,10 +6,11 @@ use http::{HeaderName, header, request::Parts};
 
 use crate::{
     authority,
-    batch::{Batch, Message, Slot, State, Uses},
+    batch::{Batch, Groups, Message, Slot, State, Uses},
     config::Config,
     draft::{Draft, Links},
     graph::{Graph, Outline, Relations},
+    plan::Order,
     problem::Problem,
     rejection::Rejection,
 };
@@ -58,9 +59,11 @@ impl<'a> DecodeContext<'a> {
         BatchBuilder {
             cx: *self,
             pointer,
+            dialect: None,
             slots: Vec::new(),
             ids: HashMap::new(),
             relations: Vec::new(),
+            order: self.config.order.unwrap_or_default(),
             atomic: false,
             stop_on_failure: self.config.stop_on_failure,
         }
@@ -100,10 +103,12 @@ impl<'a> DecodeContext<'a> {
 pub struct BatchBuilder<'a> {
     cx: DecodeContext<'a>,
     pointer: &'static str,
+    dialect: Option<&'static str>,
     slots: Vec<Slot>,
     ids: HashMap<Arc<str>, usize>,
     /// Of those that have any, in request order.
     relations: Vec<(usize, Relations)>,
+    order: Order,
     atomic: bool,
     stop_on_failure: bool,
 }
@@ -146,6 +151,18 @@ impl BatchBuilder<'_> {
         format!("{}/{index}", self.pointer)
     }
 
+    /// In which dialect of its media type the batch is written, so that it is answered in the same one
+    /// ([`Encode::dialect`](crate::Encode::dialect)).
+    pub fn dialect(&mut self, dialect: &'static str) {
+        self.dialect = Some(dialect);
+    }
+
+    /// In which order the operations of this format run, where the server's author has not chosen one
+    /// ([`BatchLayer::order`](crate::BatchLayer::order)).
+    pub fn default_order(&mut self, order: Order) {
+        self.order = self.cx.config.order.unwrap_or(order);
+    }
+
     /// All operations are one atomic group.
     ///
     /// # Errors
@@ -175,6 +192,13 @@ impl BatchBuilder<'_> {
         Ok(())
     }
 
+    /// The client would like the rest to be left out after the first failure, or not. To stop is granted; to go on only
+    /// where the server goes on anyway, or leaves it to the batch.
+    #[cfg(feature = "odata")]
+    pub(crate) fn prefer_to_stop(&mut self, stop: bool) {
+        self.stop_on_failure = stop || self.stop_on_failure && !self.cx.config.allow_on_failure;
+    }
+
     /// The batch, whole.
     ///
     /// # Errors
@@ -186,7 +210,9 @@ impl BatchBuilder<'_> {
         }
         let graph = if self.atomic || !self.relations.is_empty() { self.graph() } else { None };
         Ok(Batch {
-            order: self.cx.config.order,
+            dialect: self.dialect,
+            groups: self.groups(),
+            order: self.order,
             stop_on_failure: self.stop_on_failure,
             uses: self.uses(),
             slots: self.slots,
@@ -197,7 +223,7 @@ impl BatchBuilder<'_> {
     /// Refuses what can't be, now that all operations are known.
     fn graph(&mut self) -> Option<Graph> {
         let (graph, faults) = Graph::new(&Outline {
-            order: self.cx.config.order,
+            order: self.order,
             kinds: &self.slots.iter().map(Slot::kind).collect::<Vec<_>>(),
             ids: &self.ids,
             relations: &self.relations,
@@ -212,6 +238,13 @@ impl BatchBuilder<'_> {
             }
         }
         graph
+    }
+
+    fn groups(&self) -> Groups {
+        let members = self.relations.iter();
+        Groups(
+            members.filter_map(|(index, relations)| Some((*index, relations.group.as_ref()?.name.clone()))).collect(),
+        )
     }
 
     fn uses(&self) -> Uses {

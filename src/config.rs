@@ -20,7 +20,8 @@ use crate::{
 pub(crate) struct Config {
     pub(crate) mount: Mount,
     pub(crate) limits: Limits,
-    pub(crate) order: Order,
+    /// `None` leaves it to the format.
+    pub(crate) order: Option<Order>,
     pub(crate) stop_on_failure: bool,
     /// A batch may say by itself what happens after a failure.
     pub(crate) allow_on_failure: bool,
@@ -95,7 +96,7 @@ impl Default for Config {
         Self {
             mount: Mount::Paths(vec!["/batch".to_owned()]),
             limits: Limits::default(),
-            order: Order::default(),
+            order: None,
             stop_on_failure: false,
             allow_on_failure: false,
             allow_atomic: false,
@@ -132,6 +133,8 @@ impl Default for Config {
                 Arc::new(crate::format::multistatus::Multistatus),
                 #[cfg(feature = "ndjson")]
                 Arc::new(crate::format::ndjson::Ndjson),
+                #[cfg(feature = "odata")]
+                Arc::new(crate::format::odata::OData),
             ],
             target_policy: None,
             error_status: Arc::new(fault::status),

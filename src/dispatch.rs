@@ -95,7 +95,7 @@ where
         batch_deadline: Instant,
         send: S,
     ) -> Self {
-        let Batch { slots, order, stop_on_failure, graph, uses } = batch;
+        let Batch { slots, order, stop_on_failure, graph, uses, .. } = batch;
         let (kinds, total) = (slots.iter().map(Slot::kind).collect(), Some(slots.len()));
         Self {
             groups: graph.as_ref().filter(|graph| !graph.groups.is_empty()).map(|_| Box::default()),
@@ -341,6 +341,10 @@ where
         let detail = match why {
             Why::Dependency(index) => {
                 format!("`{}`, which this operation or its group depends on, did not succeed", shown(id(index))).into()
+            }
+            Why::Condition(index) => {
+                let id = shown(id(index));
+                format!("`{id}` succeeded, and this operation or its group was to run only if it didn't").into()
             }
             Why::Refused | Why::Stopped => Cow::from("another operation failed, and the batch stops at that"),
         };

@@ -126,10 +126,23 @@ impl<'a> Draft<'a> {
         }
     }
 
-    fn try_header(&mut self, name: &str, value: &[u8]) -> Result<(), String> {
+    /// A header that belongs to the format, whatever else an operation may set.
+    #[cfg(feature = "odata")]
+    pub(crate) fn own_header(&mut self, name: &HeaderName, value: &[u8]) {
+        let checked = self.checked_value(name.as_str(), value).map(|value| self.message.headers.append(name, value));
+        if let Err(why) = checked {
+            self.refuse(Problem::bad_request(why).at(step("/headers", name.as_str())));
+        }
+    }
+
+    fn checked_value(&mut self, name: &str, value: &[u8]) -> Result<HeaderValue, String> {
         self.count_header(name.len() + value.len())?;
-        let value = HeaderValue::from_bytes(trim(value))
-            .map_err(|_| "the value of this header has a character that HTTP does not allow".to_owned())?;
+        HeaderValue::from_bytes(trim(value))
+            .map_err(|_| "the value of this header has a character that HTTP does not allow".to_owned())
+    }
+
+    fn try_header(&mut self, name: &str, value: &[u8]) -> Result<(), String> {
+        let value = self.checked_value(name, value)?;
         let (name, class) = self.class(name)?;
         match class {
             // Two of them is how one layer's check is made to see another type than the next layer's parser.
@@ -197,6 +210,16 @@ impl<'a> Draft<'a> {
     ///
     /// `body` has to be well-formed JSON text.
     pub fn json_body(&mut self, body: Bytes) {
+        let holes =
+            self.links.as_ref().and_then(|links| Some(links.needs.find_holes(std::str::from_utf8(&body).ok()?)));
+        self.json_data(body);
+        if let (Some(links), Some(holes)) = (&mut self.links, holes) {
+            links.needs.holes = holes;
+        }
+    }
+
+    /// A JSON body in which nothing stands for anything else. It has to be well-formed JSON text, too.
+    pub fn json_data(&mut self, body: Bytes) {
         let limit = self.cx.json_depth();
         let Ok(text) = std::str::from_utf8(&body) else {
             return self.refuse(Problem::bad_request("`body` is not UTF-8").at("/body"));
@@ -205,11 +228,7 @@ impl<'a> Draft<'a> {
             let detail = format!("`body` is nested more than {limit} levels deep");
             return self.refuse(Problem::bad_request(detail).at("/body"));
         }
-        let holes = self.links.as_ref().map(|links| links.needs.find_holes(text));
         self.body(body, Some(HeaderValue::from_static("application/json")));
-        if let (Some(links), Some(holes)) = (&mut self.links, holes) {
-            links.needs.holes = holes;
-        }
     }
 
     /// Whether it has a fault already, so that nothing more need be read of it.

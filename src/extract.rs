@@ -3,10 +3,11 @@
 use std::{borrow::Cow, collections::HashMap};
 
 use bytes::Bytes;
-use http::{HeaderName, Response, uri::PathAndQuery};
+use http::{HeaderName, Method, Response, header::LOCATION, uri::PathAndQuery};
 use iri_string::types::{UriAbsoluteStr, UriReferenceStr};
 
 use crate::{
+    batch::Label,
     builder::DecodeContext,
     format::header_text,
     json_text::{self, Place, Places},
@@ -19,18 +20,23 @@ use crate::{
 /// One value for each source. `left` is how many bytes may still be kept for the references of the batch.
 pub(crate) fn extract(
     cx: DecodeContext<'_>,
-    target: Option<&PathAndQuery>,
+    label: &Label,
     response: &Response<Bytes>,
     sources: &[&Source],
     left: &mut usize,
 ) -> Vec<Extracted> {
-    let mut body = None;
+    let target = label.target.as_ref();
+    let (mut body, mut place) = (None, None);
     let mut headers: HashMap<&HeaderName, Extracted> = HashMap::new();
     let values = sources.iter().map(|source| match source {
         Source::Body(steps) => body.get_or_insert_with(|| Body::new(response, sources)).value(steps, left),
         Source::Header(name) => {
             let value = || share(&serde_json::Value::from(header(cx, target, response, name)?).to_string(), left);
             headers.entry(name).or_insert_with(value).clone()
+        }
+        Source::Entity => {
+            let value = || share(&serde_json::Value::from(entity(cx, label, response)?).to_string(), left);
+            place.get_or_insert_with(value).clone()
         }
     });
     values.collect()
@@ -57,6 +63,16 @@ fn header(
         return own_path(cx, target, &text).ok_or_else(|| format!("its `{name}` is no place on this server").into());
     }
     Ok(text)
+}
+
+/// Where that is which an operation has created or returned.
+fn entity(cx: DecodeContext<'_>, label: &Label, response: &Response<Bytes>) -> Result<String, Cow<'static, str>> {
+    match &label.target {
+        Some(target) if label.method == Method::GET && !response.headers().contains_key(LOCATION) => {
+            Ok(target.to_string())
+        }
+        target => header(cx, target.as_ref(), response, &LOCATION),
+    }
 }
 
 /// The path and the query of a URI reference that leads to this server (RFC 9110 §10.2.2).
@@ -101,7 +117,7 @@ impl<'a> Body<'a> {
         };
         let pointers = sources.iter().filter_map(|source| match source {
             Source::Body(steps) => Some(&**steps),
-            Source::Header(_) => None,
+            Source::Header(_) | Source::Entity => None,
         });
         let places = Places::find(pointers, text.unwrap_or_default());
         Self { text, places, values: HashMap::new() }
@@ -138,7 +154,7 @@ mod tests {
         let mut left = 100;
         let values = sources.iter().map(|source| match source {
             Source::Body(steps) => found.value(steps, &mut left).unwrap().to_string(),
-            Source::Header(_) => unreachable!(),
+            Source::Header(_) | Source::Entity => unreachable!(),
         });
         assert_eq!(values.collect::<Vec<_>>(), ["20", r#"{"b":[10,20]}"#, r#""x""#, "20", body]);
         assert_eq!(left, 100 - 2 - 13 - 3 - body.len());

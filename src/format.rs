@@ -21,6 +21,8 @@ pub(crate) mod json;
 pub(crate) mod multistatus;
 #[cfg(feature = "ndjson")]
 pub(crate) mod ndjson;
+#[cfg(feature = "odata")]
+pub(crate) mod odata;
 
 /// Reads a batch.
 ///
@@ -248,6 +250,14 @@ pub enum ResultOrder {
 pub trait Encode: Send + Sync + 'static {
     /// The media types that it writes, best first.
     fn media_types(&self) -> &[&'static str];
+
+    /// Which dialect of its media types it writes; none of its own unless overridden.
+    ///
+    /// Where several encoders write the media type of an answer, the one of the batch's dialect is taken
+    /// ([`BatchBuilder::dialect`](crate::BatchBuilder::dialect)), else one that has none.
+    fn dialect(&self) -> Option<&'static str> {
+        None
+    }
 
     /// The status of the answer; 207 unless overridden.
     fn status(&self) -> StatusCode {

@@ -12,21 +12,9 @@ use crate::{
     problem::{Problem, shown},
 };
 
-/// What an operation says of others, by their names.
-#[derive(Debug, Default)]
-pub(crate) struct Relations {
-    pub(crate) dependencies: Vec<Dependency>,
-    pub(crate) group: Option<Arc<str>>,
-    /// What it says of its group can't be read.
-    pub(crate) is_group_unknown: bool,
-}
+mod relations;
 
-#[derive(Debug)]
-pub(crate) struct Dependency {
-    pub(crate) id: Box<str>,
-    /// Where that is said, as a JSON Pointer into the operation.
-    pub(crate) pointer: String,
-}
+pub(crate) use self::relations::{Dependency, Membership, On, Relations, Wants};
 
 /// All that has to be known for making a graph.
 pub(crate) struct Outline<'a> {
@@ -63,8 +51,10 @@ pub(crate) struct Node {
 pub(crate) struct Edge {
     /// The node that waits.
     pub(crate) dependent: usize,
-    /// The operation that it waits for.
+    /// The operation that it waits for, or the first one of that group.
     pub(crate) dependency: usize,
+    /// How that one has to end.
+    pub(crate) wants: Wants,
 }
 
 /// An operation can't be what it says to be.
@@ -95,19 +85,28 @@ struct Sketch<'a> {
     /// Of each operation: the node that stands for it.
     node_of: Vec<usize>,
     groups: Vec<Range<usize>>,
+    /// Of each group that is named: its first member.
+    first: HashMap<&'a str, usize>,
 }
 
 /// A dependency of which both ends are known.
 struct Tie<'a> {
     dependent: usize,
     dependency: usize,
+    wants: Wants,
     pointer: &'a str,
 }
 
 impl<'a> Sketch<'a> {
     fn new(outline: &'a Outline<'a>) -> Self {
         let total = outline.kinds.len();
-        Self { outline, faults: vec![None; total], node_of: (0..total).collect(), groups: Vec::new() }
+        Self {
+            outline,
+            faults: vec![None; total],
+            node_of: (0..total).collect(),
+            groups: Vec::new(),
+            first: HashMap::new(),
+        }
     }
 
     fn refuse(&mut self, index: usize, problem: impl FnOnce() -> Problem) {
@@ -120,21 +119,23 @@ impl<'a> Sketch<'a> {
 
     fn find_groups(&mut self) {
         if self.outline.atomic {
-            for (index, _) in self.outline.relations.iter().filter(|(_, relations)| relations.group.is_some()) {
-                self.refuse(*index, || Problem::bad_request("an atomic batch is one group already").at("/group"));
+            for (index, relations) in self.outline.relations {
+                let Some(group) = &relations.group else { continue };
+                self.refuse(*index, || Problem::bad_request("an atomic batch is one group already").at(group.pointer));
             }
             return self.group(&(0..self.outline.kinds.len()).collect::<Vec<_>>(), "");
         }
         let (mut groups, mut places) = (Vec::new(), HashMap::new());
         for (index, relations) in self.outline.relations {
-            let Some(name) = &relations.group else { continue };
+            let Some(Membership { name, pointer }) = &relations.group else { continue };
+            self.first.entry(name).or_insert(*index);
             let place = *places.entry(name).or_insert(groups.len());
-            groups.resize_with(groups.len().max(place + 1), Vec::new);
-            groups[place].push(*index);
+            groups.resize_with(groups.len().max(place + 1), || (Vec::new(), *pointer));
+            groups[place].0.push(*index);
         }
-        groups.iter().for_each(|members| self.group(members, "/group"));
+        groups.iter().for_each(|(members, pointer)| self.group(members, pointer));
         if self.outline.relations.iter().any(|(_, relations)| relations.is_group_unknown) {
-            groups.into_iter().flatten().for_each(|index| self.refuse(index, sibling_unknown));
+            groups.into_iter().flat_map(|(members, _)| members).for_each(|index| self.refuse(index, sibling_unknown));
         }
     }
 
@@ -151,7 +152,7 @@ impl<'a> Sketch<'a> {
         }
     }
 
-    /// Resolves ids, and refuses what can't be waited for.
+    /// Resolves names, and refuses what can't be waited for.
     fn find_edges(&mut self) -> Vec<Tie<'a>> {
         let outline = self.outline;
         // How many unsafe operations stand before each one.
@@ -163,30 +164,40 @@ impl<'a> Sketch<'a> {
             .collect();
         let mut edges = Vec::new();
         for (index, relations) in outline.relations {
-            for Dependency { id, pointer } in &relations.dependencies {
-                let index = *index;
-                match outline.ids.get(&**id) {
-                    None => self.refuse(index, || unknown(id).at(pointer.as_str())),
-                    Some(&other) if other == index => {
-                        self.refuse(index, || {
-                            Problem::bad_request("an operation can't depend on itself").at(pointer.as_str())
-                        });
-                    }
-                    Some(&other) if self.node_of[other] == self.node_of[index] => {
+            let rule = if relations.is_conditional { Wants::End } else { Wants::Success };
+            for Dependency { on, wants, pointer } in &relations.dependencies {
+                let (index, wants) = (*index, wants.unwrap_or(rule));
+                let fault = match self.find(on) {
+                    None => Some(unknown(on)),
+                    Some(other) if other == index => Some(itself()),
+                    Some(other) if self.node_of[other] == self.node_of[index] => match (on, wants) {
+                        (On::Group(_), _) => Some(itself()),
                         // Members run in request order, and only while those before them have succeeded.
-                        if other > index {
-                            self.refuse(index, || later_in_group(id).at(pointer.as_str()));
-                        }
+                        (On::Operation(id), _) if other > index => Some(later_in_group(id)),
+                        (On::Operation(id), Wants::Failure) => Some(never_in_group(id)),
+                        (On::Operation(_), Wants::Success | Wants::End) => None,
+                    },
+                    Some(other) if other > index && self.is_held_back(index, other, &fences) => Some(crossing(on)),
+                    Some(other) => {
+                        edges.push(Tie { dependent: index, dependency: other, wants, pointer });
+                        None
                     }
-                    Some(&other) if other > index && self.is_held_back(index, other, &fences) => {
-                        self.refuse(index, || crossing(id).at(pointer.as_str()));
-                    }
-                    Some(&other) => edges.push(Tie { dependent: index, dependency: other, pointer }),
+                };
+                if let Some(problem) = fault {
+                    self.refuse(index, || problem.at(pointer.as_str()));
                 }
             }
         }
         edges.retain(|edge| !self.is_refused(edge.dependent));
         edges
+    }
+
+    /// The operation of this name, or the first one of the group.
+    fn find(&self, on: &On) -> Option<usize> {
+        match on {
+            On::Operation(id) => self.outline.ids.get(&**id).copied(),
+            On::Group(name) => self.first.get(&**name).copied(),
+        }
     }
 
     /// Whether the order has a later operation wait for an earlier one.
@@ -251,7 +262,8 @@ impl<'a> Sketch<'a> {
             nodes.resize(self.node_of.len(), Node::default());
             let (dependent, dependency) = self.ends(edge);
             nodes[dependent].unmet += 1;
-            nodes[dependency].dependents.push(Edge { dependent, dependency: edge.dependency });
+            let edge = Edge { dependent, dependency: edge.dependency, wants: edge.wants };
+            nodes[dependency].dependents.push(edge);
         }
         if !self.groups.is_empty() {
             nodes.resize(self.node_of.len(), Node::default());
@@ -315,8 +327,23 @@ fn names(members: &[(usize, &str)], ids: &HashMap<usize, &str>) -> String {
     text
 }
 
-fn unknown(id: &str) -> Problem {
-    Problem::bad_request(format!("no operation of the batch has the id `{}`", shown(id)))
+fn unknown(on: &On) -> Problem {
+    Problem::bad_request(match on {
+        On::Operation(id) => format!("no operation of the batch has the id `{}`", shown(id)),
+        On::Group(name) => format!("no operation of the batch belongs to the group `{}`", shown(name)),
+    })
+}
+
+fn itself() -> Problem {
+    Problem::bad_request("an operation can't depend on itself")
+}
+
+fn never_in_group(id: &str) -> Problem {
+    let detail = format!(
+        "it was to run only if `{}` did not succeed, and then the group of both is rolled back; none of it was carried out",
+        shown(id)
+    );
+    Problem::new(StatusCode::FAILED_DEPENDENCY, detail)
 }
 
 fn later_in_group(id: &str) -> Problem {
@@ -324,11 +351,11 @@ fn later_in_group(id: &str) -> Problem {
     Problem::bad_request(detail)
 }
 
-fn crossing(id: &str) -> Problem {
+fn crossing((On::Operation(name) | On::Group(name)): &On) -> Problem {
     let detail = format!(
         "`{}` comes later, and the order of the batch has it wait for this operation, which so can depend only on \
          earlier ones",
-        shown(id)
+        shown(name)
     );
     Problem::bad_request(detail)
 }

@@ -12,6 +12,7 @@ use crate::{
     draft::Links,
     fault,
     format::LineDecoder,
+    graph::{Dependency, On},
     lines::{Line, Lines},
     problem::{Problem, shown},
     recent::Recent,
@@ -101,15 +102,16 @@ impl Intake {
 
     /// Which operations it has to wait for.
     fn find(&self, Links { relations, needs }: Links, window: usize) -> Result<Vec<usize>, Problem> {
-        if relations.group.is_some() {
-            return Err(Problem::bad_request(NO_GROUPS).at("/group"));
+        if let Some(group) = relations.group {
+            return Err(Problem::bad_request(NO_GROUPS).at(group.pointer));
         }
         if !needs.references.is_empty() {
             return Err(Problem::bad_request(NO_REFERENCES).at("/refs"));
         }
-        let found = relations.dependencies.into_iter().map(|dependency| {
-            let place = self.recent.find(&dependency.id);
-            place.ok_or_else(|| unknown(&dependency.id, window).at(dependency.pointer))
+        let found = relations.dependencies.into_iter().map(|Dependency { on, wants, pointer }| match on {
+            _ if wants.is_some() => Err(Problem::bad_request(NO_CONDITIONS).at(pointer)),
+            On::Operation(id) => self.recent.find(&id).ok_or_else(|| unknown(&id, window).at(pointer)),
+            On::Group(_) => Err(Problem::bad_request(NO_GROUPS).at(pointer)),
         });
         let mut found = found.collect::<Result<Vec<_>, _>>()?;
         found.sort_unstable();
@@ -130,6 +132,8 @@ const NO_GROUPS: &str =
 
 const NO_REFERENCES: &str =
     "operations of a stream can't take values from others: send them as a batch that is read whole";
+
+const NO_CONDITIONS: &str = "operations of a stream can't have conditions: send them as a batch that is read whole";
 
 fn unknown(id: &str, window: usize) -> Problem {
     Problem::bad_request(format!(

@@ -128,9 +128,10 @@ impl BatchLayer {
 
 /// How operations run.
 impl BatchLayer {
-    /// The order of operations; [`Order::Fenced`] by default.
+    /// The order of operations, whatever the format; [`Order::Fenced`] by default, unless the format has
+    /// [an order of its own](crate::BatchBuilder::default_order).
     pub fn order(self, order: Order) -> Self {
-        self.with(|config| config.order = order)
+        self.with(|config| config.order = Some(order))
     }
 
     /// After the first operation that ends with a status from 400 on, no other begins: the rest are 424. A group that has

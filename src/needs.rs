@@ -21,7 +21,7 @@ pub(crate) struct Needs {
     pub(crate) pointer: String,
     pub(crate) references: Vec<Reference>,
     indexes: HashMap<Box<str>, usize>,
-    pub(crate) target: Option<Template>,
+    pub(crate) target: Option<Aim>,
     /// Where the target stands in the operation.
     pub(crate) target_pointer: &'static str,
     /// Headers that have a reference's value, and what stands behind it in the same header.
@@ -30,6 +30,17 @@ pub(crate) struct Needs {
     pub(crate) size: HeaderSize,
     /// Where in the body a reference's value stands.
     pub(crate) holes: Vec<(Range<usize>, usize)>,
+}
+
+/// A target that is not known yet.
+#[derive(Debug)]
+pub(crate) enum Aim {
+    Template(Template),
+    /// What stands below a location, or has another query.
+    Below {
+        index: usize,
+        rest: Box<str>,
+    },
 }
 
 /// One value of a header.
@@ -112,7 +123,7 @@ impl Needs {
     fn set(&self, cx: DecodeContext<'_>, draft: &mut Draft<'_>, left: &mut usize) -> Result<(), Problem> {
         // Of those too that stand nowhere: who names a value counts on it.
         for reference in &self.references {
-            reference.json().map_err(|why| failed(why).at(step("/refs", &reference.name)))?;
+            reference.json().map_err(|why| failed(why).at(&*reference.pointer))?;
         }
         let limit = cx.config().limits.request_bytes;
         // Before anything is made of a value: short names can stand for long values, time and again.
@@ -123,8 +134,13 @@ impl Needs {
                 .ok_or_else(|| format!("the references of a batch may bring in {limit} bytes at most"))?;
             Ok::<_, String>(reference)
         };
-        if let Some(template) = &self.target {
-            let target = template.expand(cx.config().limits.target_bytes, |index| bring(index)?.text());
+        if let Some(aim) = &self.target {
+            let target = match aim {
+                Aim::Template(template) => {
+                    template.expand(cx.config().limits.target_bytes, |index| bring(index)?.text())
+                }
+                Aim::Below { index, rest } => bring(*index).and_then(|place| Ok(below(&place.text()?, rest))),
+            };
             draft.target(target.map_err(|why| failed(why).at(self.target_pointer))?.into(), self.target_pointer);
         }
         for (name, value) in &self.headers {
@@ -155,13 +171,23 @@ impl Needs {
     fn blame(&self, problem: Problem) -> Problem {
         let mut blamed = match problem.status() {
             StatusCode::BAD_REQUEST => {
-                let blamed = failed(format!("with the values of `refs`, {}", problem.detail()));
+                let blamed = failed(format!("with the values of its references, {}", problem.detail()));
                 blamed.at(problem.pointer().unwrap_or_default())
             }
             _ => problem,
         };
         blamed.within(&self.pointer);
         blamed
+    }
+}
+
+/// The query of a location is not that of what stands below it.
+fn below(location: &str, rest: &str) -> String {
+    let path = location.split('?').next().unwrap_or(location);
+    match rest.as_bytes().first() {
+        None => location.to_owned(),
+        Some(b'/') => format!("{}{rest}", path.strip_suffix('/').unwrap_or(path)),
+        Some(_) => format!("{path}{rest}"),
     }
 }
 

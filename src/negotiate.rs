@@ -1,6 +1,9 @@
 //! Which format reads a batch, and which one writes the answer (RFC 9110 §12.5.1).
+//!
+//! The media type of the answer is known before the batch is read. Which encoder writes it may depend on the batch: where
+//! two share a media type, each answers its own dialect of it.
 
-use std::{cmp::Reverse, sync::Arc};
+use std::sync::Arc;
 
 use http::{HeaderMap, header};
 use mediatype::{MediaType, MediaTypeList, ReadParams, names};
@@ -12,11 +15,20 @@ use crate::{
     rejection::Rejection,
 };
 
-/// What reads the batch, what writes the answer, and in which of its media types.
+/// What reads the batch, what writes the answer to one without a dialect, and in which of its media types.
 pub(crate) struct Formats<'a> {
     pub(crate) decoder: &'a Decoder,
-    pub(crate) encoder: &'a Arc<dyn Encode>,
+    encoder: &'a Arc<dyn Encode>,
     pub(crate) media_type: &'static str,
+}
+
+impl<'a> Formats<'a> {
+    /// What writes the answer, now that the batch has been read.
+    pub(crate) fn encoder(&self, config: &'a Config, dialect: Option<&'static str>) -> &'a Arc<dyn Encode> {
+        let Some(dialect) = dialect else { return self.encoder };
+        let mut others = config.encoders.iter().rev().filter(|other| other.dialect() == Some(dialect));
+        others.find(|other| other.media_types().contains(&self.media_type)).unwrap_or(self.encoder)
+    }
 }
 
 pub(crate) fn negotiate<'a>(config: &'a Config, headers: &HeaderMap) -> Result<Formats<'a>, Rejection> {
@@ -26,7 +38,9 @@ pub(crate) fn negotiate<'a>(config: &'a Config, headers: &HeaderMap) -> Result<F
     let decoder = reader(config, headers)?;
     let (encoder, media_type) = match decoder.reply() {
         Reply::Prefer(media_type) => best_writer(config, &Accept::new(headers), media_type),
-        Reply::Always(media_type) => offers(config).filter(|offer| offer.1 == media_type).last(),
+        Reply::Always(media_type) => {
+            offers(config).filter(|offer| offer.1 == media_type).max_by_key(|offer| offer.0.dialect().is_none())
+        }
     }
     .ok_or_else(|| Rejection::not_acceptable(&distinct(offers(config).map(|(_, media_type)| media_type))))?;
     Ok(Formats { decoder, encoder, media_type })
@@ -60,14 +74,24 @@ fn offers(config: &Config) -> impl Iterator<Item = Offer<'_>> {
 }
 
 fn best_writer<'a>(config: &'a Config, accept: &Accept<'_>, preferred: &str) -> Option<Offer<'a>> {
-    // Where two write the same type, the rank is that of the first, and of equal scores the last one wins: a format of
-    // the user's takes the place of ours.
-    let rank = |media_type| Reverse(offers(config).position(|(_, offer)| offer == media_type));
-    offers(config)
-        .map(|offer| ((accept.quality(offer.1), offer.1 == preferred, rank(offer.1)), offer))
-        .filter(|((quality, ..), _)| *quality > 0)
-        .max_by_key(|(score, _)| *score)
-        .map(|(_, offer)| offer)
+    let mut best: Option<((u16, bool), Offer<'a>)> = None;
+    for offer in offers(config) {
+        match &mut best {
+            Some((_, best)) if best.1 == offer.1 => {
+                // The later one, so that a user's takes the place of ours; but none takes it for a dialect only.
+                if offer.0.dialect().is_none() || best.0.dialect().is_some() {
+                    *best = offer;
+                }
+            }
+            best => {
+                let score = (accept.quality(offer.1), offer.1 == preferred);
+                if score.0 > 0 && best.is_none_or(|(best, _)| score > best) {
+                    *best = Some((score, offer));
+                }
+            }
+        }
+    }
+    best.map(|(_, offer)| offer)
 }
 
 fn distinct(media_types: impl Iterator<Item = &'static str>) -> Vec<&'static str> {

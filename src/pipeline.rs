@@ -77,7 +77,7 @@ where
 {
     let (head, body) = request.into_parts();
     let formats = negotiate(&config, &head.headers)?;
-    let (batch, intake) = match formats.decoder {
+    let (mut batch, intake) = match formats.decoder {
         Decoder::Whole(decoder) => {
             let bytes = read(body, config.limits.request_bytes, deadline).await?;
             let batch = decoder.decode(DecodeContext::new(&config, &head), bytes)?;
@@ -90,8 +90,9 @@ where
             (Batch::to_come(&config), Some(Intake::new(lines, decoder)))
         }
     };
-    let mut answer =
-        Answer::begin(&formats, EncodeContext::new(Arc::clone(&config), formats.media_type, head.uri.path()));
+    let encoder = formats.encoder(&config, batch.dialect);
+    let cx = EncodeContext::new(Arc::clone(&config), formats.media_type, head.uri.path());
+    let mut answer = Answer::begin(encoder.as_ref(), cx, mem::take(&mut batch.groups));
     let inheritance = Inheritance::new(&head, &config.forwards);
     let scope = match &intake {
         Some(_) => Scope::InFlight,

@@ -83,6 +83,8 @@ pub(crate) enum Why {
     Stopped,
     /// This one, which it or its group depends on, did not succeed.
     Dependency(usize),
+    /// This one succeeded, and it or its group was to run only if not.
+    Condition(usize),
 }
 
 /// Each operation is named by [`next`](Self::next) once at most, and not before its time.
@@ -242,7 +244,7 @@ impl Plan {
             return Some(step);
         }
         if let Some(&node) = waiting.ready.front() {
-            let skip = waiting.nodes[node].failed.map(Why::Dependency).or(self.stopped());
+            let skip = waiting.nodes[node].failed.or(self.stopped());
             if skip.is_none() && self.running >= self.concurrency {
                 return Some(Step::Wait);
             }
@@ -256,9 +258,9 @@ impl Plan {
             let node = self.cursor;
             let is_held = self.kinds[node] == Kind::Refused || self.stopped().is_some() || !self.is_let_through(node);
             let &Progress { unmet, failed, .. } = &self.waiting.as_ref()?.nodes[node];
-            if let Some(failed) = failed.filter(|_| self.kinds[node] != Kind::Refused) {
+            if let Some(why) = failed.filter(|_| self.kinds[node] != Kind::Refused) {
                 self.cursor += self.len(node);
-                return Some(self.skip(node, Why::Dependency(failed)));
+                return Some(self.skip(node, why));
             }
             if unmet == 0 || is_held {
                 break;

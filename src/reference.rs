@@ -1,5 +1,5 @@
-//! Names for values that other operations' outcomes will have. They are given one by one, in `refs`; nothing is ever
-//! guessed from what looks like a reference.
+//! Names for values that other operations' outcomes will have. They are given one by one; nothing is ever guessed from
+//! what looks like a reference.
 
 use std::borrow::Cow;
 
@@ -14,6 +14,8 @@ pub(crate) struct Reference {
     /// The id of the other operation.
     pub(crate) id: Box<str>,
     pub(crate) source: Source,
+    /// Where it is given, as a JSON Pointer into the operation.
+    pub(crate) pointer: Box<str>,
     /// Once the other operation has ended: the value as JSON text, or what is wrong with it.
     pub(crate) value: Option<Extracted>,
 }
@@ -27,15 +29,15 @@ pub(crate) enum Source {
     /// In its JSON body: the unescaped steps of a JSON Pointer (RFC 6901).
     Body(Vec<Box<str>>),
     Header(HeaderName),
+    /// The place of what it has created or returned: its `location`, else what was asked for.
+    Entity,
 }
 
 impl Source {
     /// In the body, at this pointer. Nothing is nested deeper than `depth`.
     pub(crate) fn body(pointer: &str, depth: usize) -> Result<Self, String> {
-        let steps = steps(pointer, depth + 1).ok_or(
-            "what stands behind the first `#` must be a JSON Pointer (RFC 6901); an id that has a `#` or a `@` can't be \
-             referred to",
-        )?;
+        let steps = steps(pointer, depth + 1)
+            .ok_or("what a reference takes from a body must be named by a JSON Pointer (RFC 6901)")?;
         if steps.len() > depth {
             return Err(format!("a JSON Pointer may have {depth} steps at most"));
         }
@@ -43,18 +45,28 @@ impl Source {
     }
 
     pub(crate) fn header(name: &str) -> Result<(Self, HeaderName), String> {
-        let name: HeaderName = name.parse().map_err(|_| "what stands behind `@` must be the name of a header")?;
+        let name: HeaderName =
+            name.parse().map_err(|_| "what a reference takes from the headers must be named by the name of one")?;
         Ok((Self::Header(name.clone()), name))
     }
 
     /// Whether the value is a path, with perhaps a query.
     pub(crate) fn is_location(&self) -> bool {
-        matches!(self, Self::Header(name) if is_location(name))
+        match self {
+            Self::Header(name) => is_location(name),
+            Self::Entity => true,
+            Self::Body(_) => false,
+        }
     }
 }
 
 pub(crate) fn is_location(name: &HeaderName) -> bool {
     *name == header::LOCATION || *name == header::CONTENT_LOCATION
+}
+
+/// For a name that none was given.
+pub(crate) fn unknown(name: &str) -> String {
+    format!("there is no reference `{}`", shown(name))
 }
 
 /// RFC 6901 §3 and §4; no more of them than are needed to see that there are too many.

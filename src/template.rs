@@ -14,7 +14,7 @@ use iri_string::{
     },
 };
 
-use crate::problem::shown;
+use crate::{problem::shown, reference::unknown};
 
 /// Each is expanded twice, and takes far longer than its bytes would as plain text.
 const MOST_NAMES: usize = 64;
@@ -66,12 +66,12 @@ impl Template {
                 if length.len() > 4 || !length.starts_with(|first: char| ('1'..='9').contains(&first)) {
                     return Err(format!("the length of `{}` must be a number from 1 to 9999 (RFC 6570)", shown(name)));
                 }
-                let known = find(name).ok_or_else(|| format!("`refs` has no `{}`", shown(name)))?;
+                let known = find(name).ok_or_else(|| unknown(name))?;
                 let is_raw = expression.starts_with(['+', '#']);
                 if is_raw && !known.is_location {
                     return Err(format!(
-                        "`{{{}{}}}` would put the value in as it is, which only an `@location` or an \
-                         `@content-location` may",
+                        "`{{{}{}}}` would put the value in as it is, which only a `location` or a \
+                         `content-location` may",
                         &expression[..1],
                         shown(name)
                     ));
@@ -118,7 +118,8 @@ impl Template {
                 return Err(format!("`{}` is empty, and a part of the path", shown(name)));
             }
         }
-        self.replaced(&values, limit).map_err(|_| "with the values of `refs`, the target is too long".to_owned())
+        self.replaced(&values, limit)
+            .map_err(|_| "with the values of its references, the target is too long".to_owned())
     }
 
     fn replaced(&self, values: &HashMap<&str, Cow<'_, str>>, limit: usize) -> Result<String, fmt::Error> {

@@ -473,6 +473,37 @@ async fn conformance_survives_a_panic() {
 }
 
 #[tokio::test]
+async fn conformance_understands_odata() {
+    let example = Example::start("conformance");
+    let eve = json!({"name": "Eve", "email": "eve@example.com"});
+    let send = async |requests: Value| {
+        let request = Request::post("/$batch").header("content-type", "application/json");
+        let answer = example.send(request, json!({"requests": requests}).to_string()).await;
+        assert_eq!(answer.status(), StatusCode::OK);
+        let mut answer: Value = serde_json::from_slice(answer.body()).unwrap();
+        let Value::Array(responses) = answer["responses"].take() else { panic!("{answer}") };
+        responses
+    };
+    let responses = send(json!([
+        {"id": "1", "method": "post", "url": "/users", "body": eve},
+        {"id": "2", "method": "patch", "url": "$1", "dependsOn": ["1"], "body": {"email": "eve@example.org"}},
+        {"id": "3", "method": "get", "url": "users/nobody"},
+    ]));
+    let responses = responses.await;
+    assert_eq!(statuses(&responses), [201, 200, 404]);
+    assert_eq!(responses[0]["headers"], json!({"Content-Type": "application/json", "Location": "/users/4"}));
+    assert_eq!(responses[1]["body"], json!({"id": 4, "name": "Eve", "email": "eve@example.org"}));
+    assert_eq!(responses[2]["body"], json!({"message": "Not Found"}));
+
+    let group = json!([
+        {"id": "1", "atomicityGroup": "g", "method": "delete", "url": "/users/4"},
+        {"id": "2", "atomicityGroup": "g", "method": "delete", "url": "/users/nobody"},
+        {"id": "3", "method": "get", "url": "/users/4", "dependsOn": ["g"], "if": "not $g/$succeeded"},
+    ]);
+    assert_eq!(statuses(&send(group).await), [424, 404, 200]);
+}
+
+#[tokio::test]
 async fn conformance_takes_a_failed_group_back() {
     let example = Example::start("conformance");
     let eve = json!({"name": "Eve", "email": "eve@example.com"});

@@ -2,7 +2,11 @@
 
 #![allow(clippy::unwrap_used, reason = "a test ends where something is missing")]
 
-use std::convert::Infallible;
+use std::{
+    convert::Infallible,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
 
 use axum::body::Body;
 use bytes::Bytes;
@@ -10,14 +14,15 @@ use http::{HeaderValue, Request, Response, StatusCode, header};
 use http_body_util::BodyExt;
 use tower::{Layer, ServiceExt, service_fn};
 use tower_multistatus::{
-    Batch, BatchLayer, Decode, DecodeContext, Draft, Encode, EncodeContext, Encoder, Outcome, Rejection, Reply,
-    RequestBody,
+    Batch, BatchLayer, Decode, DecodeContext, DecodeLines, Draft, Encode, EncodeContext, Encoder, LineDecoder, Order,
+    Outcome, Rejection, Reply, RequestBody,
 };
 
 /// `METHOD TARGET BODY` in each line; a line in the answer for each.
 struct Lines {
     media_type: [&'static str; 1],
     reply: Reply,
+    dialect: Option<&'static str>,
 }
 
 impl Decode for Lines {
@@ -32,6 +37,10 @@ impl Decode for Lines {
     fn decode(&self, cx: DecodeContext<'_>, body: Bytes) -> Result<Batch, Rejection> {
         let text = std::str::from_utf8(&body).map_err(|_| Rejection::malformed("the batch is not UTF-8"))?;
         let mut batch = cx.batch("");
+        if let Some(dialect) = self.dialect {
+            batch.dialect(dialect);
+            batch.default_order(Order::Unordered);
+        }
         for line in text.lines() {
             let mut words = line.splitn(3, ' ');
             let mut operation = cx.operation();
@@ -54,16 +63,20 @@ impl Encode for Lines {
         &self.media_type
     }
 
+    fn dialect(&self) -> Option<&'static str> {
+        self.dialect
+    }
+
     fn status(&self) -> StatusCode {
         StatusCode::ACCEPTED
     }
 
     fn begin(&self, cx: EncodeContext) -> Box<dyn Encoder> {
-        Box::new(Written(cx))
+        Box::new(Written(cx, self.dialect))
     }
 }
 
-struct Written(EncodeContext);
+struct Written(EncodeContext, Option<&'static str>);
 
 impl Encoder for Written {
     fn content_type(&self) -> HeaderValue {
@@ -71,7 +84,7 @@ impl Encoder for Written {
     }
 
     fn start(&mut self, out: &mut Vec<u8>) {
-        out.extend_from_slice(self.0.batch_path().as_bytes());
+        out.extend_from_slice(self.1.unwrap_or(self.0.batch_path()).as_bytes());
     }
 
     fn outcome(&mut self, outcome: Outcome<'_>, out: &mut Vec<u8>) {
@@ -88,7 +101,12 @@ impl Encoder for Written {
 }
 
 fn lines(media_type: &'static str, reply: Reply) -> Lines {
-    Lines { media_type: [media_type], reply }
+    Lines { media_type: [media_type], reply, dialect: None }
+}
+
+/// Reads another media type, as a batch to be answered in a dialect of `text/lines`; or writes that dialect.
+fn dialect(media_type: &'static str, dialect: &'static str) -> Lines {
+    Lines { media_type: [media_type], reply: Reply::Prefer("text/lines"), dialect: Some(dialect) }
 }
 
 /// Says what it was sent.
@@ -162,6 +180,62 @@ async fn accept_chooses_unless_the_format_leaves_no_choice() {
     assert_eq!(answered(always, "image/png").await, "text/lines");
 }
 
+#[tokio::test]
+async fn a_batch_is_answered_in_its_dialect_if_there_is_one() {
+    let beginning = async |layer: BatchLayer, read_as: &'static str| {
+        let layer = layer.decoder(dialect("text/loud", "loud")).decoder(dialect("text/low", "low"));
+        let answer = send(layer.decoder(lines("text/lines", Reply::Prefer("text/lines"))), request(read_as, "GET /a"));
+        answer.await.body().split(' ').next().unwrap().to_owned()
+    };
+    let plain = || lines("text/lines", Reply::Prefer("text/lines"));
+    for layer in [
+        BatchLayer::new().encoder(plain()).encoder(dialect("text/lines", "loud")),
+        BatchLayer::new().encoder(dialect("text/lines", "loud")).encoder(plain()),
+    ] {
+        assert_eq!(beginning(layer.clone(), "text/lines").await, "/batch", "one for a dialect replaces no other");
+        assert_eq!(beginning(layer.clone(), "text/loud").await, "loud");
+        assert_eq!(beginning(layer, "text/low").await, "/batch", "nobody writes that dialect");
+    }
+    let layer = BatchLayer::new().encoder(dialect("text/lines", "loud"));
+    assert_eq!(beginning(layer, "text/lines").await, "loud", "nobody else writes that media type");
+}
+
+#[tokio::test]
+async fn a_dialect_is_asked_for_only_where_its_media_type_is_wanted() {
+    let layer = BatchLayer::new().decoder(dialect("text/loud", "loud")).encoder(dialect("text/lines", "loud"));
+    let answered = async |accept: &'static str| {
+        let mut request = request("text/loud", "GET /a");
+        request.headers_mut().insert("accept", HeaderValue::from_static(accept));
+        send(layer.clone(), request).await.headers()["content-type"].clone()
+    };
+    assert_eq!(answered("*/*").await, "text/lines");
+    assert_eq!(answered("application/json").await, "application/json");
+    assert_eq!(answered("image/png").await, "application/problem+json");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_format_may_have_an_order_of_its_own_unless_the_server_has_one() {
+    let slow_and_fast = async |layer: BatchLayer| {
+        let log = Arc::new(Mutex::new(Vec::new()));
+        let ended = Arc::clone(&log);
+        let inner = service_fn(move |request: Request<RequestBody<Body>>| {
+            let ended = Arc::clone(&ended);
+            async move {
+                tokio::time::sleep(Duration::from_secs(u64::from(request.uri() == "/slow"))).await;
+                ended.lock().unwrap().push(request.uri().to_string());
+                Ok::<_, Infallible>(Response::new(Body::empty()))
+            }
+        });
+        let batch = request("text/loud", "POST /slow\nPOST /fast");
+        layer.decoder(dialect("text/loud", "loud")).layer(inner).oneshot(batch).await.unwrap();
+        log.lock().unwrap().join(" ")
+    };
+    assert_eq!(slow_and_fast(BatchLayer::new()).await, "/fast /slow");
+    for order in [Order::Fenced, Order::Sequential] {
+        assert_eq!(slow_and_fast(BatchLayer::new().order(order)).await, "/slow /fast");
+    }
+}
+
 /// Whatever it reads: a request for `/s`, called `s`, and an operation that is made so.
 struct Made(fn(&mut Draft<'_>));
 
@@ -211,7 +285,67 @@ async fn a_format_can_use_references_as_ours_does() {
         operation.target_template("/{x}", "/target");
         operation.body_reference("x", "s", "/id");
     });
-    assert_eq!(refused.await, "`refs` has no `x`", "names come before what uses them");
+    assert_eq!(refused.await, "there is no reference `x`", "names come before what uses them");
+}
+
+#[tokio::test]
+async fn a_format_can_have_conditions_and_depend_on_groups() {
+    let sent = made(|operation| {
+        operation.target(Bytes::from_static(b"/y"), "/target");
+        operation.run_if("s", true, "/if");
+    });
+    assert_eq!(sent.await, "/y ");
+    let left_out = made(|operation| {
+        operation.target(Bytes::from_static(b"/y"), "/target");
+        operation.run_if("s", false, "/if");
+    });
+    let detail =
+        "`s` succeeded, and this operation or its group was to run only if it didn't; this one was not carried out";
+    assert_eq!(left_out.await, detail);
+    let refused = made(|operation| {
+        operation.target(Bytes::from_static(b"/y"), "/target");
+        operation.depends_on_group("s", "/after");
+    });
+    assert_eq!(refused.await, "no operation of the batch belongs to the group `s`");
+}
+
+/// Whatever it reads: operations of a stream, made so.
+struct MadeInLines(fn(&mut Draft<'_>));
+
+impl DecodeLines for MadeInLines {
+    fn media_types(&self) -> &[&'static str] {
+        &["text/lines"]
+    }
+
+    fn begin(&self, _: DecodeContext<'_>) -> Result<Box<dyn LineDecoder>, Rejection> {
+        Ok(Box::new(Self(self.0)))
+    }
+}
+
+impl LineDecoder for MadeInLines {
+    fn line<'a>(&mut self, cx: DecodeContext<'a>, line: Bytes) -> Option<Draft<'a>> {
+        let mut operation = cx.operation();
+        operation.target(line, "/target");
+        (self.0)(&mut operation);
+        Some(operation)
+    }
+}
+
+#[tokio::test]
+async fn in_a_stream_there_are_neither_conditions_nor_groups() {
+    type Make = fn(&mut Draft<'_>);
+    let cases: [(Make, &str); 5] = [
+        (|operation| operation.group("g", "/group"), "can't be a group"),
+        (|operation| operation.depends_on_group("g", "/after"), "can't be a group"),
+        (|operation| operation.run_if("s", true, "/if"), "can't have conditions"),
+        (|operation| operation.run_if_group("g", false, "/if"), "can't have conditions"),
+        (|operation| operation.body_reference("x", "s", "/id"), "can't take values"),
+    ];
+    for (make, word) in cases {
+        let layer = BatchLayer::new().line_decoder(MadeInLines(make));
+        let answer = send(layer, request("text/lines", "/a")).await;
+        assert!(answer.body().contains(word), "{word}: {}", answer.body());
+    }
 }
 
 #[tokio::test]

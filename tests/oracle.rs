@@ -1,6 +1,8 @@
 //! A batch means what its operations mean one by one: the oracle is the same service, asked with plain requests.
 #![allow(clippy::unwrap_used)]
 
+#[path = "support/odata.rs"]
+mod odata_support;
 mod support;
 
 use std::{
@@ -8,7 +10,10 @@ use std::{
     sync::{Arc, Mutex},
 };
 
-use base64::{Engine, engine::general_purpose::STANDARD};
+use base64::{
+    Engine,
+    engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD},
+};
 use bytes::Bytes;
 use http::{HeaderValue, Method, Request, Response, StatusCode, header};
 use http_body_util::Full;
@@ -120,6 +125,33 @@ const FAULTS: &[Fault] = &[
     Fault { json: r#"{"id":"\u0062ad","path":"/a","path":"/a"}"#, id: Some("bad") },
 ];
 
+/// The same for requests of OData.
+const ODATA_FAULTS: &[Fault] = &[
+    Fault { json: "null", id: None },
+    Fault { json: "[]", id: None },
+    Fault { json: "{}", id: None },
+    Fault { json: r#"{"method":"delete","url":"/items/a"}"#, id: None },
+    Fault { json: r#"{"id":null,"method":"delete","url":"/items/a"}"#, id: None },
+    Fault { json: r#"{"id":7,"method":"delete","url":"/items/a"}"#, id: None },
+    Fault { json: r#"{"id":"bad","url":"/items/a"}"#, id: Some("bad") },
+    Fault { json: r#"{"id":"bad","method":"delete"}"#, id: Some("bad") },
+    Fault { json: r#"{"id":"bad","method":"delete","url":"/items/a","url":"/items/a"}"#, id: Some("bad") },
+    Fault { json: r#"{"id":"bad","method":"delete","url":"http://evil.example/items/a"}"#, id: Some("bad") },
+    Fault { json: r#"{"id":"bad","method":"delete","url":"x/../items/a"}"#, id: Some("bad") },
+    Fault { json: r#"{"id":"bad","method":"delete","url":"$0/items/a"}"#, id: Some("bad") },
+    Fault { json: r#"{"id":"bad","method":"delete","url":"/items/a","dependsOn":["nobody"]}"#, id: Some("bad") },
+    Fault { json: r#"{"id":"bad","method":"delete","url":"/items/a","dependsOn":"0"}"#, id: Some("bad") },
+    Fault { json: r#"{"id":"bad","method":"delete","url":"/items/a","atomicityGroup":1}"#, id: Some("bad") },
+    Fault { json: r#"{"id":"bad","method":"delete","url":"/items/a","if":"$nobody/$succeeded"}"#, id: Some("bad") },
+    Fault { json: r#"{"id":"bad","method":"put","url":"/items/a","headers":{"accept":["a/b"]}}"#, id: Some("bad") },
+    Fault { json: r#"{"id":"bad","method":"put","url":"/items/a","headers":{"x-real-ip":"::1"}}"#, id: Some("bad") },
+    Fault {
+        json: r#"{"id":"bad","method":"put","url":"/items/a","headers":{"content-type":"a/b"},"body":"?"}"#,
+        id: Some("bad"),
+    },
+    Fault { json: r#"{"id":"bad","method":"post","url":"batch","body":{"requests":[]}}"#, id: Some("bad") },
+];
+
 impl Item {
     fn id(&self) -> Option<&str> {
         match self {
@@ -161,6 +193,32 @@ impl Operation {
         }
         members.insert("headers".to_owned(), Value::Object(headers));
         Value::Object(members)
+    }
+
+    /// As a request of OData, which has an id, and one value for each header.
+    fn as_odata(&self, index: usize) -> Value {
+        let mut headers: Map<_, _> =
+            self.headers.iter().map(|(name, values)| ((*name).to_owned(), json!(values[0]))).collect();
+        let body = match &self.body {
+            Payload::Nothing => Value::Null,
+            Payload::Json(value) => value.clone(),
+            Payload::Text(text) => {
+                headers.insert("Content-Type".to_owned(), json!("text/plain"));
+                json!(text)
+            }
+            Payload::Binary(bytes) => {
+                headers.insert("content-type".to_owned(), json!("image/png"));
+                json!(if index % 2 == 0 { STANDARD.encode(bytes) } else { URL_SAFE_NO_PAD.encode(bytes) })
+            }
+        };
+        let url = match index % 3 {
+            0 => self.target.clone(),
+            1 => format!("https://API.example.com:443{}", self.target),
+            // What looks like another scheme must not stand at the beginning.
+            _ if self.target.contains("://") => self.target.clone(),
+            _ => self.target[1..].to_owned(),
+        };
+        json!({"id": self.id, "method": self.method, "url": url, "headers": headers, "body": body})
     }
 
     /// The same as a request of its own.
@@ -345,6 +403,108 @@ async fn assert_lines(order: Order, items: &[Item], mut expected: Vec<Value>) ->
     Ok(())
 }
 
+/// What there is in a batch of OData: each has an id, headers have one value, and none is meant for a reference.
+fn as_odata(items: &[Item]) -> Vec<Item> {
+    let as_odata = |(index, item): (usize, &Item)| match item {
+        Item::Good(operation) => {
+            let mut operation = operation.clone();
+            operation.id.get_or_insert_with(|| index.to_string());
+            for values in operation.headers.values_mut() {
+                *values = vec![values.join(", ").replacen('$', "S", 1)];
+            }
+            Item::Good(operation)
+        }
+        Item::Bad(_) => Item::Bad(ODATA_FAULTS[index % ODATA_FAULTS.len()]),
+    };
+    let mut taken = false;
+    let mut items: Vec<_> = items.iter().enumerate().map(as_odata).collect();
+    items.retain(|item| !matches!(item, Item::Bad(Fault { id: Some(_), .. }) if std::mem::replace(&mut taken, true)));
+    items
+}
+
+fn written_as_odata(items: &[Item]) -> String {
+    let written = |(index, item): (usize, &Item)| match item {
+        Item::Good(operation) => operation.as_odata(index).to_string(),
+        Item::Bad(fault) => fault.json.to_owned(),
+    };
+    let requests: Vec<_> = items.iter().enumerate().map(written).collect();
+    format!(r#"{{"requests":[{}]}}"#, requests.join(","))
+}
+
+async fn assert_odata(order: Order, items: &[Item]) -> TestCaseResult {
+    let items = as_odata(items);
+    if items.is_empty() {
+        return Ok(());
+    }
+    let layer = BatchLayer::new().order(order).concurrency(3);
+    let alone = one_by_one(&items).await;
+    let answer = call(layer.layer(service(shop())), with_credentials(batch(written_as_odata(&items)))).await;
+    let responses = odata_support::responses(&answer);
+    prop_assert_eq!(responses.len(), items.len());
+    for (index, (response, (item, alone))) in responses.iter().zip(items.iter().zip(&alone)).enumerate() {
+        prop_assert_eq!(response["id"].as_str(), item.id());
+        match alone {
+            Some(alone) => prop_assert_eq!(response, &told_by_odata(item, alone)),
+            None => {
+                let error = odata_support::error(response, 400);
+                let at = error["target"].as_str().and_then(|at| at.strip_prefix("/requests/"));
+                prop_assert_eq!(at.and_then(|at| at.split('/').next()), Some(&*index.to_string()));
+            }
+        }
+    }
+    assert_cookies(order, &answer, alone)?;
+    assert_pairs(order, &items).await
+}
+
+/// How a response is told in the answer to a batch of OData.
+fn told_by_odata(item: &Item, response: &Response<Bytes>) -> Value {
+    let mut headers = Map::new();
+    for (name, canonical) in
+        [("content-type", "Content-Type"), ("location", "Location"), ("etag", "ETag"), ("link", "Link")]
+    {
+        let values: Vec<_> = response.headers().get_all(name).iter().map(|value| value.to_str().unwrap()).collect();
+        if !values.is_empty() && (name != "content-type" || !response.body().is_empty()) {
+            headers.insert(canonical.to_owned(), json!(values.join(", ")));
+        }
+    }
+    let body = response.body();
+    let body = match headers.get("Content-Type").and_then(Value::as_str) {
+        _ if body.is_empty() => Value::Null,
+        Some("application/json") => serde_json::from_slice(body).unwrap(),
+        Some("text/plain") => std::str::from_utf8(body).unwrap().into(),
+        _ => STANDARD.encode(body).into(),
+    };
+    json!({"id": item.id(), "status": response.status().as_u16(), "headers": headers, "body": body})
+}
+
+/// Where both are answered in the same format, it doesn't matter in which one they were sent.
+async fn assert_pairs(order: Order, items: &[Item]) -> TestCaseResult {
+    let good: Vec<_> = items.iter().filter(|item| matches!(item, Item::Good(_))).cloned().collect();
+    if good.is_empty() {
+        return Ok(());
+    }
+    let formats = [
+        "application/x-ndjson",
+        #[cfg(feature = "xml")]
+        "application/xml",
+        #[cfg(feature = "xml")]
+        "text/xml",
+    ];
+    for accept in formats {
+        let answer = async |document: String| {
+            let layer = BatchLayer::new().order(order).concurrency(3);
+            let answer =
+                call(layer.layer(service(shop())), with(with_credentials(batch(document)), "accept", accept)).await;
+            (answer.status(), answer.headers()["content-type"].clone(), answer.into_body())
+        };
+        let native = answer(written(&good)).await;
+        prop_assert_eq!(native.0, StatusCode::MULTI_STATUS);
+        prop_assert!(native.1.to_str().unwrap().starts_with(accept));
+        prop_assert_eq!(answer(written_as_odata(&good)).await, native);
+    }
+    Ok(())
+}
+
 /// Cookies of all operations are set by the batch; here they all are the same one, of which the last is kept.
 fn assert_cookies(order: Order, answer: &Response<Bytes>, alone: Vec<Option<Response<Bytes>>>) -> TestCaseResult {
     let cookies =
@@ -394,6 +554,7 @@ fn is_xml(char: char) -> bool {
 fn check(order: Order, items: &[Item]) -> TestCaseResult {
     block_on(async {
         assert_json(order, items).await?;
+        assert_odata(order, items).await?;
         #[cfg(feature = "xml")]
         assert_xml(order, items).await?;
         Ok(())

@@ -128,6 +128,7 @@ async fn the_page_tells_all_answers() {
         json!([{"path": "/", "refs": {"x": 1}}]),
         json!([a("/"), put("a", "/")]),
         json!([a("/"), put("a#y", "/")]),
+        json!([a("/"), put("a#/~", "/")]),
         json!([a("/"), put("a@y y", "/")]),
         json!([a("/"), put("a@x-y", "/")]),
         json!([a("/"), {"path": "/{x}", "refs": {"y": "a#"}}]),

@@ -171,10 +171,10 @@ async fn a_path_that_can_be_no_template_of_these_references_is_refused() {
         ("/{ id }", "space"),
         ("/{$id}", "template"),
         ("/{ü}", "ASCII"),
-        ("/{+id}", "`@location`"),
-        ("/{#id}", "`@location`"),
-        ("/{+where,id}", "`@location`"),
-        ("/{+tag}", "`@location`"),
+        ("/{+id}", "`location`"),
+        ("/{#id}", "`location`"),
+        ("/{+where,id}", "`location`"),
+        ("/{+tag}", "`location`"),
         ("{+where:3}", "whole"),
         ("{id}", "begins with `/`"),
         ("//{id}", "`//`"),
@@ -320,7 +320,7 @@ async fn what_is_no_reference_is_refused() {
     }
     let service = batched(BatchLayer::new(), echo);
     let twice = r#"[{"id":"s","path":"/"},{"path":"/","refs":{"a":"s#","\u0061":"s#"}}]"#;
-    assert!(detail(refused(&results_of(service, twice).await[1], 400)).contains("`a` stands twice"));
+    assert!(detail(refused(&results_of(service, twice).await[1], 400)).contains("two references `a`"));
 }
 
 #[tokio::test]

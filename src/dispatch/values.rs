@@ -44,9 +44,9 @@ where
         // Some have ended already, for another reason.
         uses.retain(|&(user, _)| self.slots[user].needs().is_some());
         let sources = uses.iter().filter_map(|&(user, nth)| Some(&self.slots[user].needs()?.references[nth].source));
-        let (cx, target) = (DecodeContext::new(&self.config, &self.head), self.slots[index].label.target.as_ref());
+        let (cx, label) = (DecodeContext::new(&self.config, &self.head), &self.slots[index].label);
         let sources: Vec<_> = sources.collect();
-        let values = caught(|| extract(cx, target, response, &sources, &mut self.values_left)).unwrap_or_default();
+        let values = caught(|| extract(cx, label, response, &sources, &mut self.values_left)).unwrap_or_default();
         for ((user, nth), value) in uses.into_iter().zip(values) {
             if let Some(needs) = self.slots[user].needs_mut() {
                 needs.references[nth].value = Some(value);

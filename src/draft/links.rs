@@ -4,11 +4,11 @@ use http::header;
 
 use super::{Draft, not_allowed};
 use crate::{
-    graph::{Dependency, Relations},
+    graph::{Dependency, Membership, On, Relations, Wants},
     inherit::Class,
-    needs::{Needs, Value},
+    needs::{Aim, Needs, Value},
     problem::{Problem, shown, step},
-    reference::{Reference, Source, is_location},
+    reference::{Reference, Source, is_location, unknown},
     template,
 };
 
@@ -27,6 +27,31 @@ impl Draft<'_> {
     /// Whether there is such an operation, and whether it can be waited for, is known only when the batch is whole
     /// ([`BatchBuilder::finish`](crate::BatchBuilder::finish)). If not, this one is refused then.
     pub fn depends_on(&mut self, id: &str, pointer: impl Into<String>) {
+        self.depend(On::Operation(id.into()), None, pointer.into());
+    }
+
+    /// The same for a group: it runs only after the group of this name has been carried out.
+    pub fn depends_on_group(&mut self, name: &str, pointer: impl Into<String>) {
+        self.depend(On::Group(name.into()), None, pointer.into());
+    }
+
+    /// It runs only if the operation of this id succeeds, or only if it doesn't. That takes the place of the rule for all
+    /// that it [depends on](Self::depends_on): these need only have ended, in whatever way. `pointer` is where that is said.
+    pub fn run_if(&mut self, id: &str, succeeds: bool, pointer: impl Into<String>) {
+        self.condition(On::Operation(id.into()), succeeds, pointer.into());
+    }
+
+    /// The same for a group.
+    pub fn run_if_group(&mut self, name: &str, succeeds: bool, pointer: impl Into<String>) {
+        self.condition(On::Group(name.into()), succeeds, pointer.into());
+    }
+
+    fn condition(&mut self, on: On, succeeds: bool, pointer: String) {
+        self.links().relations.is_conditional = true;
+        self.depend(on, Some(if succeeds { Wants::Success } else { Wants::Failure }), pointer);
+    }
+
+    fn depend(&mut self, on: On, wants: Option<Wants>, pointer: String) {
         let limit = self.cx.most_dependencies();
         let Links { relations, needs } = self.links();
         // Each reference has added one to those that are named by themselves.
@@ -34,24 +59,25 @@ impl Draft<'_> {
             let detail = format!("an operation may depend on {limit} others at most");
             return self.refuse(Problem::bad_request(detail).at("/dependsOn"));
         }
-        self.wait_for(id, pointer.into());
+        self.wait_for(on, wants, pointer);
     }
 
-    fn wait_for(&mut self, id: &str, pointer: String) {
-        self.links().relations.dependencies.push(Dependency { id: id.into(), pointer });
+    fn wait_for(&mut self, on: On, wants: Option<Wants>, pointer: String) {
+        self.links().relations.dependencies.push(Dependency { on, wants, pointer });
     }
 
     /// It belongs to the atomic group of this name: its operations count all or none. They have to stand side by side in
     /// the batch, and are a 501 each where the server has no
-    /// [coordinator](crate::BatchLayer::with_coordinator), unless it is one alone.
-    pub fn group(&mut self, name: &str) {
+    /// [coordinator](crate::BatchLayer::with_coordinator), unless it is one alone. `pointer` is where that is said, as a JSON
+    /// Pointer into the operation.
+    pub fn group(&mut self, name: &str, pointer: &'static str) {
         let limit = self.cx.config().limits.id_bytes;
         if name.len() > limit {
             let detail = format!("the name of a group may have {limit} bytes at most");
             self.unknown_group();
-            return self.refuse(Problem::bad_request(detail).at("/group"));
+            return self.refuse(Problem::bad_request(detail).at(pointer));
         }
-        self.links().relations.group = Some(name.into());
+        self.links().relations.group = Some(Membership { name: name.into(), pointer });
     }
 
     /// It may belong to a group, and what the client says of that can't be read: so none of the batch's groups is carried
@@ -67,12 +93,17 @@ impl Draft<'_> {
     /// [`header_from`](Self::header_from) and [`json_body`](Self::json_body).
     pub fn body_reference(&mut self, name: &str, id: &str, pointer: &str) {
         let source = Source::body(pointer, self.cx.json_depth());
-        self.reference(name, id, source);
+        self.reference(name, id, source, step("/refs", name));
     }
 
     /// The same for a header of the outcome: one of those that the answer tells, or `location` or `content-location`, of
     /// which the value is only the path and the query.
     pub fn header_reference(&mut self, name: &str, id: &str, header: &str) {
+        self.header_reference_at(name, id, header, step("/refs", name));
+    }
+
+    /// `pointer` is where it is given.
+    pub(crate) fn header_reference_at(&mut self, name: &str, id: &str, header: &str, pointer: String) {
         let source = Source::header(header).and_then(|(source, header)| {
             // Clients get to know a header by a reference just as they do by a result.
             if is_location(&header) || self.cx.tells(&header) {
@@ -83,22 +114,32 @@ impl Draft<'_> {
                 shown(header.as_str())
             ))
         });
-        self.reference(name, id, source);
+        self.reference(name, id, source, pointer);
     }
 
-    fn reference(&mut self, name: &str, id: &str, source: Result<Source, String>) {
-        let (pointer, limit) = (step("/refs", name), self.cx.config().limits.operations);
+    /// The same for the place of what another operation has created or returned: the path and the query of its `location`,
+    /// or its own target if it is a GET without one. `pointer` is where that is said.
+    pub fn entity_reference(&mut self, name: &str, id: &str, pointer: impl Into<String>) {
+        self.reference(name, id, Ok(Source::Entity), pointer.into());
+    }
+
+    /// `pointer` is where it is given.
+    fn reference(&mut self, name: &str, id: &str, source: Result<Source, String>, pointer: String) {
+        let limit = self.cx.config().limits.operations;
         let source = match source {
             Ok(source) => source,
             Err(why) => return self.refuse(Problem::bad_request(why).at(pointer)),
         };
         if self.links().needs.references.len() >= limit {
             let detail = format!("an operation may have {limit} references at most, as many as a batch has operations");
-            return self.refuse(Problem::bad_request(detail).at("/refs"));
+            return self.refuse(Problem::bad_request(detail).at(pointer));
         }
-        self.wait_for(id, pointer.clone());
-        if !self.links().needs.add(Reference { name: name.into(), id: id.into(), source, value: None }) {
-            let detail = format!("`{}` stands twice in `refs`", shown(name));
+        // Without a success there is no value, whatever the condition says.
+        self.wait_for(On::Operation(id.into()), Some(Wants::Success), pointer.clone());
+        let place = pointer.as_str().into();
+        let reference = Reference { name: name.into(), id: id.into(), source, pointer: place, value: None };
+        if !self.links().needs.add(reference) {
+            let detail = format!("there are two references `{}`", shown(name));
             self.refuse(Problem::bad_request(detail).at(pointer));
         }
     }
@@ -133,7 +174,7 @@ impl Draft<'_> {
                 // What is wrong with it whatever the values are is better told now.
                 self.target(template.sample().into(), pointer);
                 self.label.target = None;
-                self.links().needs.target = Some(template);
+                self.links().needs.target = Some(Aim::Template(template));
             }
             Err(why) => {
                 // What is no template is most often wrong in a way that has a better name.
@@ -144,6 +185,20 @@ impl Draft<'_> {
                 self.refuse(Problem::bad_request(why).at(pointer));
             }
         }
+    }
+
+    /// The target as the place that a [reference](Self::entity_reference) to a location stands for, which must have been
+    /// given already, with more behind it: a slash and what stands below that place, or another query. What comes of it is
+    /// checked as [`target`](Self::target) checks what it is given. `pointer` is where it stands in the operation.
+    pub fn target_below(&mut self, reference: &str, rest: &str, pointer: &'static str) {
+        let needs = &self.links().needs;
+        let Some(index) = needs.find(reference).filter(|&index| needs.references[index].source.is_location()) else {
+            return self.refuse(Problem::bad_request(unknown(reference)).at(pointer));
+        };
+        // What is wrong with the rest whatever the location is, is better told now.
+        self.target(format!("/x{rest}").into(), pointer);
+        self.label.target = None;
+        self.links().needs.target = Some(Aim::Below { index, rest: rest.into() });
     }
 
     /// A header that has the value of a [reference](Self::body_reference), which must have been given already. Which headers
@@ -165,7 +220,7 @@ impl Draft<'_> {
             (_, Class::Dropped) => Ok(()),
             (header, Class::Allowed) if header != header::CONTENT_TYPE => {
                 let needs = &mut self.links().needs;
-                let index = needs.find(reference).ok_or_else(|| format!("`refs` has no `{}`", shown(reference)))?;
+                let index = needs.find(reference).ok_or_else(|| unknown(reference))?;
                 needs.headers.push((name.into(), Value::Reference(index)));
                 Ok(())
             }

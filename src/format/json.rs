@@ -9,10 +9,16 @@ mod container;
 mod name;
 mod operation;
 mod results;
+pub(super) mod values;
 
 #[cfg(feature = "ndjson")]
 pub(super) use self::operation::read as read_operation;
 pub(super) use self::results::Results;
+#[cfg(feature = "odata")]
+pub(super) use self::{
+    name::Name,
+    results::{Shape, write},
+};
 
 /// Reads and writes native JSON.
 #[derive(Debug)]

@@ -7,7 +7,7 @@ use std::{
 use proptest::prelude::*;
 
 use super::*;
-use crate::graph::{Dependency, Outline, Relations};
+use crate::graph::{Dependency, Membership, On, Outline, Relations, Wants};
 
 const KINDS: [Kind; 3] = [Kind::Safe, Kind::Unsafe, Kind::Refused];
 const ORDERS: [Order; 3] = [Order::Fenced, Order::Sequential, Order::Unordered];
@@ -20,16 +20,24 @@ struct Case {
     concurrency: usize,
     stop: bool,
     kinds: Vec<Kind>,
-    /// Pairs of operations: who waits, and for whom.
-    ties: Vec<(usize, usize)>,
+    ties: Vec<Tie>,
     groups: Vec<Range<usize>>,
     /// What ends next of what runs, and how.
     ends: Vec<(prop::sample::Index, StatusCode)>,
 }
 
+/// Who waits, for whom, and on what condition, if on any.
+#[derive(Clone, Copy, Debug)]
+struct Tie(usize, usize, Option<Wants>);
+
 fn case() -> impl Strategy<Value = Case> {
     let kinds = prop::collection::vec(prop::sample::select(&[KINDS[0], KINDS[0], KINDS[1], KINDS[2]][..]), 1..24);
-    let tie = (any::<prop::sample::Index>(), any::<prop::sample::Index>(), any::<bool>());
+    let condition = prop_oneof![
+        8 => Just(None),
+        1 => Just(Some(Wants::Success)),
+        1 => Just(Some(Wants::Failure)),
+    ];
+    let tie = (any::<prop::sample::Index>(), any::<prop::sample::Index>(), any::<bool>(), condition);
     let group = (any::<prop::sample::Index>(), 1usize..5);
     let end =
         (any::<prop::sample::Index>(), prop::sample::select(&[STATUSES[0], STATUSES[0], STATUSES[1], STATUSES[2]][..]));
@@ -45,9 +53,9 @@ fn case() -> impl Strategy<Value = Case> {
         .prop_map(|(order, concurrency, stop, kinds, ties, groups, ends)| {
             let total = kinds.len();
             // Most dependencies look back, as those of clients do.
-            let ties = ties.into_iter().map(|(one, other, ahead)| {
+            let ties = ties.into_iter().map(|(one, other, ahead, wants)| {
                 let (one, other) = (one.index(total), other.index(total));
-                if ahead { (one, other) } else { (one.max(other), one.min(other)) }
+                if ahead { Tie(one, other, wants) } else { Tie(one.max(other), one.min(other), wants) }
             });
             let mut free = 0;
             let groups = groups.into_iter().filter_map(|(start, len)| {
@@ -67,12 +75,11 @@ impl Case {
             (0..self.kinds.len()).map(|index| (index.to_string().into(), index)).collect();
         let relations = (0..self.kinds.len()).map(|index| {
             let named = self.ties.iter().filter(|tie| tie.0 == index);
-            let dependencies = named
-                .map(|tie| Dependency { id: tie.1.to_string().into(), pointer: "/dependsOn".to_owned() })
-                .collect();
-            let group =
-                self.groups.iter().find(|group| group.contains(&index)).map(|group| format!("{group:?}").into());
-            (index, Relations { dependencies, group, ..Relations::default() })
+            let dependencies = named.map(|tie| self.dependency(tie)).collect();
+            let group = self.groups.iter().find(|group| group.contains(&index));
+            let group = group.map(|group| Membership { name: format!("{group:?}").into(), pointer: "/group" });
+            let is_conditional = self.is_conditional(index);
+            (index, Relations { dependencies, is_conditional, group, ..Relations::default() })
         });
         let (graph, faults) = Graph::new(&Outline {
             order: self.order,
@@ -87,6 +94,34 @@ impl Case {
             kinds[*index] = Kind::Refused;
         }
         (graph, kinds, faults.into_iter().map(|(index, problem)| (index, problem.status().as_u16())).collect())
+    }
+
+    fn dependency(&self, tie: &Tie) -> Dependency {
+        let on = match self.named_group(tie) {
+            Some(group) => On::Group(format!("{group:?}").into()),
+            None => On::Operation(tie.1.to_string().into()),
+        };
+        Dependency { on, wants: tie.2, pointer: "/dependsOn".to_owned() }
+    }
+
+    /// Every other time, where there is a group, it is named rather than its member.
+    fn named_group(&self, tie: &Tie) -> Option<Range<usize>> {
+        let group = Some(self.group_of(tie.1)).filter(|group| self.groups.contains(group) && !group.contains(&tie.0));
+        group.filter(|_| (tie.0 + tie.1) % 2 == 0)
+    }
+
+    /// Who is waited for: a group goes by its first member.
+    fn awaited(&self, tie: &Tie) -> usize {
+        self.named_group(tie).map_or(tie.1, |group| group.start)
+    }
+
+    fn is_conditional(&self, index: usize) -> bool {
+        self.ties.iter().any(|tie| tie.0 == index && tie.2.is_some())
+    }
+
+    /// How the second one has to end for the first one to run.
+    fn wants(&self, tie: &Tie) -> Wants {
+        tie.2.unwrap_or(if self.is_conditional(tie.0) { Wants::End } else { Wants::Success })
     }
 
     fn group_of(&self, index: usize) -> Range<usize> {
@@ -106,9 +141,10 @@ impl Case {
         }
     }
 
-    /// Whether an operation says something that can't be, whatever the others say.
-    fn is_impossible(&self, index: usize) -> bool {
-        self.ties.iter().filter(|tie| tie.0 == index).any(|&(one, other)| {
+    /// The status of an operation that says something that can't be, whatever the others say.
+    fn impossible(&self, index: usize) -> Option<u16> {
+        self.ties.iter().filter(|tie| tie.0 == index).find_map(|tie| {
+            let &Tie(one, other, _) = tie;
             let is_inside = self.group_of(one) == self.group_of(other);
             let between = self.group_of(one).start..self.group_of(other).end;
             let crosses = other > one
@@ -117,7 +153,13 @@ impl Case {
                     Order::Sequential => true,
                     Order::Unordered => false,
                 };
-            if is_inside { other >= one } else { crosses }
+            match is_inside {
+                true if other >= one => Some(400),
+                // The group of both is rolled back then.
+                true if self.wants(tie) == Wants::Failure => Some(424),
+                false if crosses => Some(400),
+                _ => None,
+            }
         })
     }
 
@@ -126,11 +168,11 @@ impl Case {
     fn circular(&self) -> Vec<bool> {
         let total = self.kinds.len();
         let node = |index: usize| self.group_of(index).start;
-        let is_refused = |index: usize| self.kinds[index] == Kind::Refused || self.is_impossible(index);
+        let is_refused = |index: usize| self.kinds[index] == Kind::Refused || self.impossible(index).is_some();
         let ties: Vec<_> =
-            self.ties.iter().filter(|&&(one, other)| node(one) != node(other) && !is_refused(one)).collect();
+            self.ties.iter().filter(|&&Tie(one, other, _)| node(one) != node(other) && !is_refused(one)).collect();
         let mut reaches = vec![vec![false; total]; total];
-        for &&(one, other) in &ties {
+        for &&Tie(one, other, _) in &ties {
             reaches[node(one)][node(other)] = true;
         }
         for via in 0..total {
@@ -141,7 +183,7 @@ impl Case {
             }
         }
         let mut circular = vec![false; total];
-        for &(one, other) in ties {
+        for &Tie(one, other, _) in ties {
             circular[one] |= reaches[node(other)][node(one)];
         }
         circular
@@ -150,15 +192,17 @@ impl Case {
     /// The status with which each operation is refused before anything runs; 0 for most.
     fn refusals(&self) -> Vec<u16> {
         let circular = self.circular();
-        let is_wrong =
-            |index: usize| self.kinds[index] != Kind::Refused && (circular[index] || self.is_impossible(index));
+        let wrong = |index: usize| {
+            let wrong = self.impossible(index).or(circular[index].then_some(400));
+            wrong.filter(|_| self.kinds[index] != Kind::Refused)
+        };
         let is_broken = |index: usize| {
             let mut members = self.group_of(index);
-            members.any(|other| self.kinds[other] == Kind::Refused || is_wrong(other))
+            members.any(|other| self.kinds[other] == Kind::Refused || wrong(other).is_some())
         };
-        let refusal = |index: usize| match self.kinds[index] {
-            _ if is_wrong(index) => 400,
-            Kind::Safe | Kind::Unsafe if is_broken(index) => 424,
+        let refusal = |index: usize| match (wrong(index), self.kinds[index]) {
+            (Some(status), _) => status,
+            (None, Kind::Safe | Kind::Unsafe) if is_broken(index) => 424,
             _ => 0,
         };
         (0..self.kinds.len()).map(refusal).collect()
@@ -215,13 +259,14 @@ fn run_through(case: &Case, kinds: &[Kind], mut plan: Plan, window: Option<usize
                         prop_assert!(other >= index || matches!(fate, Fate::Ended(_)), "{} overtakes {}", index, other);
                         prop_assert!(!matches!(fate, Fate::Running | Fate::Provisional), "{} beside {}", index, other);
                     }
-                    for &(one, other) in &case.ties {
-                        prop_assert!(
-                            !group.contains(&one) || group.contains(&other) || fates[other] == Fate::Ended(true),
-                            "{} before {}",
-                            one,
-                            other
-                        );
+                    for tie in case.ties.iter().filter(|tie| group.contains(&tie.0) && !group.contains(&tie.1)) {
+                        let is_met = match (fates[case.awaited(tie)], case.wants(tie)) {
+                            (Fate::Ended(success), Wants::Success) => success,
+                            (Fate::Ended(success), Wants::Failure) => !success,
+                            (Fate::Ended(_), Wants::End) => true,
+                            _ => false,
+                        };
+                        prop_assert!(is_met, "{:?}", tie);
                     }
                     if let Step::Run(_) = step {
                         prop_assert!(!is_member);
@@ -237,10 +282,11 @@ fn run_through(case: &Case, kinds: &[Kind], mut plan: Plan, window: Option<usize
                 match why {
                     Why::Refused => prop_assert_eq!(kinds[index], Kind::Refused),
                     Why::Stopped => prop_assert!(case.stop && failure),
-                    Why::Dependency(other) => {
-                        prop_assert_eq!(fates[other], Fate::Ended(false));
-                        let group = case.group_of(index);
-                        prop_assert!(case.ties.iter().any(|tie| group.contains(&tie.0) && tie.1 == other));
+                    Why::Dependency(other) | Why::Condition(other) => {
+                        let wants = if let Why::Dependency(_) = why { Wants::Success } else { Wants::Failure };
+                        prop_assert_eq!(fates[other], Fate::Ended(wants == Wants::Failure));
+                        let mut ties = case.ties.iter().filter(|tie| case.group_of(index).contains(&tie.0));
+                        prop_assert!(ties.any(|tie| case.awaited(tie) == other && case.wants(tie) == wants));
                     }
                 }
                 fates[index] = Fate::Ended(false);
@@ -330,7 +376,7 @@ proptest! {
     #[test]
     fn a_stream_is_planned_as_a_batch_is(mut case in case(), window in 1usize..9) {
         case.groups.clear();
-        case.ties.retain(|&(one, other)| other < one && one - other <= window);
+        case.ties.retain(|&Tie(one, other, wants)| other < one && one - other <= window && wants.is_none());
         let kinds = case.kinds.clone();
         let mut plan = Plan::new(case.order, case.concurrency, case.stop, Vec::new(), None);
         plan.open();
@@ -356,7 +402,7 @@ fn plan(order: Order, kinds: Vec<Kind>, ties: &[(usize, usize)], groups: &[Range
         concurrency: 16,
         stop: false,
         kinds,
-        ties: ties.to_vec(),
+        ties: ties.iter().map(|&(one, other)| Tie(one, other, None)).collect(),
         groups: groups.to_vec(),
         ends: Vec::new(),
     };
@@ -429,7 +475,8 @@ fn long_chains_and_wide_fans_are_planned_in_linear_time() {
     const MANY: usize = 200_000;
     let graph = |ties: &[(usize, usize)]| {
         let relations = ties.iter().map(|&(one, other)| {
-            let dependencies = vec![Dependency { id: other.to_string().into(), pointer: String::new() }];
+            let on = On::Operation(other.to_string().into());
+            let dependencies = vec![Dependency { on, wants: None, pointer: String::new() }];
             (one, Relations { dependencies, ..Relations::default() })
         });
         Graph::new(&Outline {

@@ -4,9 +4,9 @@ use std::{collections::VecDeque, mem, ops::Range};
 
 use http::StatusCode;
 
-use super::{Kind, Step};
+use super::{Kind, Step, Why};
 use crate::{
-    graph::{Edge, Graph, Node, find_group},
+    graph::{Edge, Graph, Node, Wants, find_group},
     window::Window,
 };
 
@@ -30,8 +30,8 @@ pub(super) struct Progress {
     pub(super) unmet: usize,
     /// Who waits for this one.
     dependents: Vec<Edge>,
-    /// The dependency that did not succeed.
-    pub(super) failed: Option<usize>,
+    /// Which dependency did not end as it had to.
+    pub(super) failed: Option<Why>,
     is_parked: bool,
 }
 
@@ -53,12 +53,12 @@ impl Waiting {
         let dependent = self.nodes.end();
         let has_failed = |dependency| matches!(kinds[dependency], Kind::Ended { success: false } | Kind::Refused);
         let failed = dependencies.iter().copied().find(|&dependency| has_failed(dependency));
-        let mut progress = Progress { failed, ..Progress::default() };
+        let mut progress = Progress { failed: failed.map(Why::Dependency), ..Progress::default() };
         // Where it can't run any more, it waits for nothing.
         for &dependency in dependencies.iter().filter(|_| failed.is_none()) {
             if let Kind::Safe | Kind::Unsafe = kinds[dependency] {
                 progress.unmet += 1;
-                self.nodes[dependency].dependents.push(Edge { dependent, dependency });
+                self.nodes[dependency].dependents.push(Edge { dependent, dependency, wants: Wants::Success });
             }
         }
         self.nodes.push(progress);
@@ -82,11 +82,13 @@ impl Waiting {
 
     /// Tells those that wait for this node how it has ended. Each edge is looked at once.
     pub(super) fn settle(&mut self, node: usize, success: bool) {
-        for Edge { dependent, dependency } in mem::take(&mut self.nodes[node].dependents) {
+        for Edge { dependent, dependency, wants } in mem::take(&mut self.nodes[node].dependents) {
             let progress = &mut self.nodes[dependent];
             progress.unmet -= 1;
-            if !success {
-                progress.failed.get_or_insert(dependency);
+            match (wants, success) {
+                (Wants::Success, false) => _ = progress.failed.get_or_insert(Why::Dependency(dependency)),
+                (Wants::Failure, true) => _ = progress.failed.get_or_insert(Why::Condition(dependency)),
+                _ => {}
             }
             if progress.is_parked && (progress.unmet == 0 || progress.failed.is_some()) {
                 progress.is_parked = false;

@@ -1,4 +1,4 @@
-//! What must hold of any bytes that are sent as a JSON batch. It is fuzzed, and tested over the seeds.
+//! What must hold of any bytes that are sent as a JSON batch, native or of OData. It is fuzzed, and tested over the seeds.
 
 use std::{
     collections::HashMap,
@@ -35,6 +35,11 @@ pub(crate) fn check(document: &[u8]) -> (StatusCode, usize) {
 fn check_with(layer: BatchLayer, document: &[u8]) -> (StatusCode, usize) {
     let (status, answer) = post(layer, document);
     let members: Members<'_> = read(&answer);
+    if status == StatusCode::OK {
+        let responses: Vec<Members<'_>> = read(members["responses"].get().as_bytes());
+        assert_eq!(responses.len(), count(document, "requests"));
+        return (status, responses.iter().filter(|response| is_failed_response(response)).count());
+    }
     if status != StatusCode::MULTI_STATUS {
         assert!(status == StatusCode::BAD_REQUEST || status == StatusCode::PAYLOAD_TOO_LARGE, "{status}");
         assert_eq!(members["status"].get(), status.as_str());
@@ -43,7 +48,7 @@ fn check_with(layer: BatchLayer, document: &[u8]) -> (StatusCode, usize) {
     let results: Vec<Members<'_>> = read(members["results"].get().as_bytes());
     let summary: HashMap<String, usize> = read(members["summary"].get().as_bytes());
     let failed = results.iter().enumerate().filter(|(index, result)| is_failure(*index, result)).count();
-    assert_eq!(results.len(), operations(document));
+    assert_eq!(results.len(), count(document, "operations"));
     assert_eq!(
         [summary["total"], summary["succeeded"], summary["failed"]],
         [results.len(), results.len() - failed, failed]
@@ -100,10 +105,28 @@ fn is_failure(index: usize, result: &Members<'_>) -> bool {
     }
 }
 
+/// The same in an answer to OData.
+fn is_failed_response(response: &Members<'_>) -> bool {
+    assert!(response.contains_key("headers") && response.contains_key("body"));
+    let id: Option<String> = read(response["id"].get().as_bytes());
+    match response["status"].get() {
+        "200" => {
+            assert!(id.is_some());
+            false
+        }
+        "400" | "424" | "501" => {
+            let body: HashMap<String, HashMap<String, String>> = read(response["body"].get().as_bytes());
+            assert!(["code", "message"].iter().all(|name| body["error"].contains_key(*name)));
+            true
+        }
+        other => panic!("no operation can end with {other}"),
+    }
+}
+
 /// Counted in another way than the decoder's: as values that nobody has looked into.
-fn operations(document: &[u8]) -> usize {
+fn count(document: &[u8], list: &str) -> usize {
     let list = match document.trim_ascii_start().first() {
-        Some(b'{') => read::<Members<'_>>(document)["operations"].get().as_bytes(),
+        Some(b'{') => read::<Members<'_>>(document)[list].get().as_bytes(),
         _ => document,
     };
     read::<Vec<&RawValue>>(list).len()

@@ -27,6 +27,8 @@ pub(super) fn decode(cx: DecodeContext<'_>, source: &Bytes) -> Result<Batch, Rej
         read => read,
     };
     match read {
+        #[cfg(feature = "odata")]
+        Err(Fault::OData) => crate::format::odata::decode(cx, source, text),
         Ok(builder) => builder.finish(),
         Err(Fault::Refused(rejection)) => Err(rejection),
         Err(Fault::Unreadable(error)) => Err(Rejection::malformed(explain(&error))),
@@ -34,11 +36,11 @@ pub(super) fn decode(cx: DecodeContext<'_>, source: &Bytes) -> Result<Batch, Rej
 }
 
 fn read<'a>(cx: DecodeContext<'a>, source: &'a Bytes, text: &'a str, pace: Pace) -> Result<BatchBuilder<'a>, Fault> {
-    let mut rejection = None;
+    let mut fault = None;
     let mut json = serde_json::Deserializer::from_str(text);
-    let container = Container { cx, source, pace, rejection: &mut rejection };
+    let container = Container { cx, source, pace, fault: &mut fault };
     let builder = container.deserialize(&mut json).and_then(|builder| json.end().map(|()| builder));
-    builder.map_err(|error| rejection.map_or(Fault::Unreadable(error), Fault::Refused))
+    builder.map_err(|error| fault.unwrap_or(Fault::Unreadable(error)))
 }
 
 /// Only errors of syntax have a fixed text; others repeat what the client has sent.
@@ -55,6 +57,9 @@ const SHAPE: &str = "an array of operations, or an object with an array `operati
 enum Fault {
     Refused(Rejection),
     Unreadable(serde_json::Error),
+    /// It is in another dialect.
+    #[cfg(feature = "odata")]
+    OData,
 }
 
 #[derive(Clone, Copy)]
@@ -70,12 +75,12 @@ struct Container<'a, 'r> {
     source: &'a Bytes,
     pace: Pace,
     /// Serde's errors are text; one of ours waits here while theirs goes up.
-    rejection: &'r mut Option<Rejection>,
+    fault: &'r mut Option<Fault>,
 }
 
 impl Container<'_, '_> {
     fn reject<E: Error>(&mut self, rejection: Rejection) -> E {
-        *self.rejection = Some(rejection);
+        *self.fault = Some(Fault::Refused(rejection));
         E::custom("refused")
     }
 }
@@ -105,8 +110,13 @@ impl<'de: 'a, 'a> Visitor<'de> for Container<'a, '_> {
         while let Some(Name(name)) = object.next_key()? {
             match &*name {
                 "operations" if operations.is_none() => {
-                    let list = List(Container { rejection: &mut *self.rejection, ..self });
+                    let list = List(Container { fault: &mut *self.fault, ..self });
                     operations = Some(object.next_value_seed(list)?);
+                }
+                #[cfg(feature = "odata")]
+                "requests" if operations.is_none() => {
+                    *self.fault = Some(Fault::OData);
+                    return Err(A::Error::custom("it is a batch of another dialect"));
                 }
                 "atomic" => {
                     let value: &RawValue = object.next_value()?;

@@ -3,7 +3,7 @@ use std::borrow::Cow;
 use serde::de::{Deserialize, Deserializer, Visitor};
 
 /// The name of a member, in place where it has no escapes.
-pub(super) struct Name<'de>(pub(super) Cow<'de, str>);
+pub(in crate::format) struct Name<'de>(pub(in crate::format) Cow<'de, str>);
 
 impl<'de> Deserialize<'de> for Name<'de> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {

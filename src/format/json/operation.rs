@@ -1,18 +1,20 @@
 //! One element of the list: taken apart in one pass, then understood.
 
-use std::{borrow::Cow, collections::HashSet, fmt};
+use std::{collections::HashSet, fmt};
 
-use base64::{Engine, alphabet, engine};
+use base64::Engine;
 use bytes::Bytes;
 use http::header::CONTENT_TYPE;
 use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
-use super::name::Name;
+use super::{
+    name::Name,
+    values::{BASE64, members, present, shared, string, strings},
+};
 use crate::{
     builder::DecodeContext,
     draft::Draft,
-    json_text,
     media_type::Content,
     problem::{Problem, shown, step},
 };
@@ -37,7 +39,7 @@ pub(super) struct Operation<'a> {
 
 /// Reads a document that is one operation.
 #[cfg(feature = "ndjson")]
-pub(crate) fn read<'a>(cx: DecodeContext<'a>, source: &Bytes) -> Result<Draft<'a>, Cow<'static, str>> {
+pub(crate) fn read<'a>(cx: DecodeContext<'a>, source: &Bytes) -> Result<Draft<'a>, std::borrow::Cow<'static, str>> {
     let text = std::str::from_utf8(source).map_err(|_| "the line is not UTF-8")?;
     let operation = serde_json::from_str(text).or_else(|_| {
         // Where it is JSON, something in it can't be taken apart.
@@ -143,24 +145,6 @@ impl<'a> Operation<'a> {
     }
 }
 
-/// `null` for an optional member means that it isn't there.
-fn present(member: Option<&RawValue>) -> Option<&RawValue> {
-    member.filter(|value| value.get() != "null")
-}
-
-/// See [`json_text::string`].
-fn string(json: &RawValue) -> Option<Cow<'_, str>> {
-    json_text::string(json.get())
-}
-
-/// A part of the source, without a copy; or what became of it where it had escapes.
-fn shared(source: &Bytes, text: Cow<'_, str>) -> Bytes {
-    match text {
-        Cow::Borrowed(text) => source.slice_ref(text.as_bytes()),
-        Cow::Owned(text) => text.into(),
-    }
-}
-
 fn set_body(
     draft: &mut Draft<'_>,
     source: &Bytes,
@@ -195,12 +179,6 @@ fn set_body(
     Ok(())
 }
 
-/// Padding is by choice, as senders disagree about it.
-const BASE64: engine::GeneralPurpose = engine::GeneralPurpose::new(
-    &alphabet::STANDARD,
-    engine::GeneralPurposeConfig::new().with_decode_padding_mode(engine::DecodePaddingMode::Indifferent),
-);
-
 /// `group`: a name. `dependsOn`: ids. `refs`: an object of strings.
 fn set_others(draft: &mut Draft<'_>, others: Others<'_>) -> Result<(), Problem> {
     // The group first, for its other members have to know of this one even if the rest is at fault.
@@ -209,7 +187,7 @@ fn set_others(draft: &mut Draft<'_>, others: Others<'_>) -> Result<(), Problem> 
             draft.unknown_group();
             return Err(Problem::bad_request("`group` must be a string").at("/group"));
         };
-        draft.group(&name);
+        draft.group(&name, "/group");
     }
     if let Some(depends_on) = present(others.depends_on) {
         let ids = strings(depends_on)
@@ -243,6 +221,9 @@ fn set_reference(draft: &mut Draft<'_>, name: &str, value: &str) -> Result<(), P
         Problem::bad_request("a reference must be `id#/pointer` or `id@header`").at(step("/refs", name))
     })?;
     if value[id.len()..].starts_with('#') {
+        if !matches!(rest.as_bytes(), [] | [b'/', ..]) {
+            return Err(Problem::bad_request(BEHIND_THE_SIGN).at(step("/refs", name)));
+        }
         draft.body_reference(name, id, rest);
     } else {
         draft.header_reference(name, id, rest);
@@ -250,15 +231,7 @@ fn set_reference(draft: &mut Draft<'_>, name: &str, value: &str) -> Result<(), P
     Ok(())
 }
 
-fn strings(array: &RawValue) -> Option<Vec<Cow<'_, str>>> {
-    serde_json::from_str::<Vec<&RawValue>>(array.get()).ok()?.into_iter().map(string).collect()
-}
-
-/// The members of an object; `None` for any other value, and where a name is no Unicode text.
-fn members(object: &RawValue) -> Option<Vec<(Cow<'_, str>, &RawValue)>> {
-    let members: Members<'_> = serde_json::from_str(object.get()).ok()?;
-    Some(members.0)
-}
+const BEHIND_THE_SIGN: &str = "what stands behind the first `#` must be a JSON Pointer (RFC 6901); an id that has a `#` or a `@` can't be referred to";
 
 /// Each value a string, or an array of strings.
 fn set_headers(draft: &mut Draft<'_>, headers: &RawValue) -> Result<(), Problem> {
@@ -301,33 +274,6 @@ fn set_header(draft: &mut Draft<'_>, name: &str, value: &str) {
     match reference.filter(|reference| draft.has_reference(reference)) {
         Some(reference) => draft.header_from(name, reference),
         None => draft.header(name, value.as_bytes()),
-    }
-}
-
-/// An object as a list, so that nothing is lost of it.
-struct Members<'a>(Vec<(Cow<'a, str>, &'a RawValue)>);
-
-impl<'de> Deserialize<'de> for Members<'de> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct MembersVisitor;
-
-        impl<'de> Visitor<'de> for MembersVisitor {
-            type Value = Members<'de>;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("an object")
-            }
-
-            fn visit_map<A: MapAccess<'de>>(self, mut object: A) -> Result<Members<'de>, A::Error> {
-                let mut members = Vec::new();
-                while let Some((Name(name), value)) = object.next_entry()? {
-                    members.push((name, value));
-                }
-                Ok(Members(members))
-            }
-        }
-
-        deserializer.deserialize_map(MembersVisitor)
     }
 }
 

@@ -122,7 +122,7 @@ impl Encoder for Results {
 }
 
 /// How a body stands in a result.
-enum Shape<'a> {
+pub(in crate::format) enum Shape<'a> {
     Nothing,
     /// `application/json` that is JSON: as it is, byte for byte.
     PlainJson(&'a [u8]),
@@ -133,7 +133,7 @@ enum Shape<'a> {
 }
 
 impl<'a> Shape<'a> {
-    fn of(response: &'a Response<Bytes>) -> Self {
+    pub(in crate::format) fn of(response: &'a Response<Bytes>) -> Self {
         let body: &[u8] = response.body();
         if body.is_empty() {
             return Self::Nothing;
@@ -150,7 +150,7 @@ impl<'a> Shape<'a> {
     }
 }
 
-fn write(out: &mut Vec<u8>, value: &(impl Serialize + ?Sized)) {
+pub(in crate::format) fn write(out: &mut Vec<u8>, value: &(impl Serialize + ?Sized)) {
     serde_json::to_writer(out, value).expect("a Vec takes all that is written, and no map with odd keys is");
 }
 
