@@ -90,6 +90,46 @@ const extension = {
     "type of the whole": text => ({ text, type: "text/plain" }),
 };
 
+// Of an answer to Microsoft Graph's clients.
+const responsesOf = change => text => {
+    const answer = JSON.parse(text);
+    return answer.responses && change(answer.responses, answer) !== false ? JSON.stringify(answer) : text;
+};
+const oneResponse = (where, change) => responsesOf(list => {
+    const response = list.find(where);
+    return response ? change(response) : false;
+});
+const graph = {
+    "wrong status": oneResponse(r => r.status === 404, r => { r.status = 410; }),
+    "failure told as success": oneResponse(r => r.status === 424, r => { r.status = 200; }),
+    "lost response": responsesOf(list => { list.pop(); }),
+    "response told twice": responsesOf(list => { list.push(list[0]); }),
+    "swapped bodies": responsesOf(list => {
+        if (list.length < 2) return false;
+        [list[0].body, list[1].body] = [list[1].body, list[0].body];
+    }),
+    "swapped ids": responsesOf(list => {
+        if (list.length < 2) return false;
+        [list[0].id, list[1].id] = [list[1].id, list[0].id];
+    }),
+    "number as id": responsesOf(list => list.forEach((r, index) => { r.id = index; })),
+    "lower-case headers": responsesOf(list => list.forEach(r => {
+        r.headers = Object.fromEntries(Object.entries(r.headers).map(([name, value]) => [name.toLowerCase(), value]));
+    })),
+    "lost headers": responsesOf(list => list.forEach(r => { delete r.headers; })),
+    "lost location": oneResponse(r => r.headers.Location, r => { delete r.headers.Location; }),
+    "wrong header": oneResponse(r => r.headers.Allow, r => { r.headers.Allow = "GET"; }),
+    "JSON in a string": oneResponse(r => typeof r.body === "object" && r.body, r => { r.body = JSON.stringify(r.body); }),
+    "a body where none may be": oneResponse(r => r.status === 204, r => { r.body = ""; }),
+    "changed bytes": oneResponse(r => typeof r.body === "string" && r.body, r => { r.body = "AAAA" + r.body.slice(4); }),
+    "lost error": oneResponse(r => r.body?.error, r => { r.body = {}; }),
+    "native members": responsesOf((list, answer) => { answer.results = list; delete answer.responses; }),
+    "cut off": text => ({ text: text.slice(0, text.length / 2), cut: true }),
+    "ended early": text => text.slice(0, text.length / 2),
+    "status of the whole": text => ({ text, status: 207 }),
+    "type of the whole": text => ({ text, type: "text/plain" }),
+};
+
 // Of each line of an answer, as it comes: what is to be sent in its place, `undefined` for nothing, or `CUT` or `END` for
 // no more than that. `state` is one for each answer.
 const CUT = Symbol("cut");
@@ -131,7 +171,7 @@ const ndjson = {
 // What only a client can see that reads while it writes.
 const held = { "held back": { text: text => text, always: true } };
 
-const kinds = { json, ndjson: { ...ndjson, ...held }, xml: { ...xml, ...extension } };
+const kinds = { json, graph, ndjson: { ...ndjson, ...held }, xml: { ...xml, ...extension } };
 
 if (process.argv[2] === "--list") {
     console.log(JSON.stringify(Object.fromEntries(Object.entries({ ...kinds, dav: xml, whole: ndjson }).map(([kind, ways]) => [kind, Object.keys(ways)]))));
@@ -141,11 +181,11 @@ if (process.argv[2] === "--list") {
 const upstream = new URL(process.argv[2]);
 const way = process.argv[3];
 const isBatch = request => request.method === "POST" && ["/batch", "/$batch"].includes(request.url);
-const kindOf = type => type?.includes("ndjson") ? "ndjson" : type?.includes("xml") ? "xml" : "json";
+const kindOf = (type, url) => url === "/$batch" ? "graph" : type?.includes("ndjson") ? "ndjson" : type?.includes("xml") ? "xml" : "json";
 
 const server = http.createServer((request, response) => {
     const onward = http.request(upstream, { method: request.method, path: request.url, headers: request.headers }, answer => {
-        const change = isBatch(request) && answer.statusCode < 300 && kinds[kindOf(answer.headers["content-type"])]?.[way];
+        const change = isBatch(request) && answer.statusCode < 300 && kinds[kindOf(answer.headers["content-type"], request.url)]?.[way];
         if (!change) {
             response.writeHead(answer.statusCode, answer.headers);
             response.flushHeaders();

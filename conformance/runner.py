@@ -21,6 +21,7 @@ CLIENTS = {
     "lines_httpx.py": "whole",
     "lines_curl.py": "whole",
     "json_requests.py": "json",
+    "graph.mjs": "graph",
 }
 # What a client can't notice, and why.
 BLIND = {

@@ -45,7 +45,8 @@ for name, status, options in [
     ("another type", 415, {"data": "a=b", "headers": {"content-type": "application/x-www-form-urlencoded"}}),
     ("another answer", 406, {"json": [{"path": "/"}], "headers": {"accept": "image/png"}}),
 ]:
-    answer = checks.attempt(name, lambda: session.post(f"{TARGET}/batch", timeout=20, **options))
+    # On a connection of its own: a body that is refused unread takes its connection with it, which hyper doesn't announce.
+    answer = checks.attempt(name, lambda: requests.post(f"{TARGET}/batch", timeout=20, **options))
     if answer is None:
         continue
     checks.equal(f"{name}: status", answer.status_code, status)
