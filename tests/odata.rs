@@ -351,6 +351,18 @@ async fn a_member_that_stands_twice_refuses_its_request_only() {
 }
 
 #[tokio::test]
+async fn a_request_may_have_so_many_members_that_are_not_known() {
+    for (unknown, status) in [(256, 200), (257, 400)] {
+        let mut request = json!({"id": "1", "method": "get", "url": "/"});
+        for number in 0..unknown {
+            request[format!("~{number}")] = json!(number);
+        }
+        let told = responses_of(batched(BatchLayer::new(), echo), json!([request])).await;
+        assert_eq!((&told[0]["id"], &told[0]["status"]), (&json!("1"), &json!(status)));
+    }
+}
+
+#[tokio::test]
 async fn headers_of_responses_have_canonical_names_and_one_value_each() {
     let headers = [
         ("content-type", "text/plain"),

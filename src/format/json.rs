@@ -17,6 +17,7 @@ pub(super) use self::results::Results;
 #[cfg(feature = "odata")]
 pub(super) use self::{
     name::Name,
+    operation::{MOST_UNKNOWN, too_many_members},
     results::{Shape, write},
 };
 

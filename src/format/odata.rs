@@ -9,6 +9,7 @@ use super::{Encode, EncodeContext, Encoder, ResultOrder};
 
 mod canonical;
 mod container;
+mod members;
 mod names;
 mod prefer;
 mod request;

@@ -284,9 +284,9 @@ impl<'de> Deserialize<'de> for Operation<'de> {
 }
 
 /// Members that we don't know are passed over; but each one has to be looked for among the others.
-const MOST_UNKNOWN: usize = 256;
+pub(in crate::format) const MOST_UNKNOWN: usize = 256;
 
-fn too_many_members() -> Problem {
+pub(in crate::format) fn too_many_members() -> Problem {
     Problem::bad_request(format!("the operation has more than {MOST_UNKNOWN} members that are not known here"))
 }
 

@@ -8,6 +8,7 @@ use http::{HeaderName, header::CONTENT_TYPE};
 use serde_json::value::RawValue;
 
 use super::{
+    members::Request,
     names::{DependsOn, Names},
     url::Url,
 };
@@ -175,65 +176,6 @@ impl<'a> Requests<'a> {
                 Err(problem) => draft.refuse(problem.at("/url")),
             },
         }
-    }
-}
-
-/// The members of a request as they were written. `null` for one means that it isn't there.
-#[derive(Default)]
-struct Request<'a> {
-    id: Option<&'a RawValue>,
-    method: Option<&'a RawValue>,
-    url: Option<&'a RawValue>,
-    headers: Option<&'a RawValue>,
-    body: Option<&'a RawValue>,
-    group: Option<&'a RawValue>,
-    depends_on: Option<&'a RawValue>,
-    condition: Option<&'a RawValue>,
-    /// It may belong to a group, and nobody can tell to which one.
-    is_group_unknown: bool,
-    fault: Option<Box<Problem>>,
-}
-
-impl<'a> Request<'a> {
-    fn read(raw: &'a RawValue) -> Self {
-        let mut request = Self::default();
-        let Some(members) = members(raw) else {
-            let is_object = raw.get().starts_with('{');
-            let detail =
-                if is_object { "the request has a member that can't be read" } else { "a request must be an object" };
-            request.is_group_unknown = is_object;
-            request.fault = Some(Box::new(Problem::bad_request(detail)));
-            return request;
-        };
-        let mut names = HashSet::new();
-        for (name, value) in members {
-            if names.contains(&name) {
-                let detail = format!("the member `{}` stands there twice", shown(&name));
-                let problem = Problem::bad_request(detail).at(step("", &name));
-                request.is_group_unknown |= name == "atomicityGroup";
-                request.fault.get_or_insert_with(|| Box::new(problem));
-                continue;
-            }
-            if let Some(member) = request.member(&name) {
-                *member = present(Some(value));
-            }
-            names.insert(name);
-        }
-        request
-    }
-
-    fn member(&mut self, name: &str) -> Option<&mut Option<&'a RawValue>> {
-        Some(match name {
-            "id" => &mut self.id,
-            "method" => &mut self.method,
-            "url" => &mut self.url,
-            "headers" => &mut self.headers,
-            "body" => &mut self.body,
-            "atomicityGroup" => &mut self.group,
-            "dependsOn" => &mut self.depends_on,
-            "if" => &mut self.condition,
-            _ => return None,
-        })
     }
 }
 
