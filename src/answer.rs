@@ -4,7 +4,7 @@ use bytes::Bytes;
 use http::{HeaderValue, Response, StatusCode, header};
 
 use crate::{
-    batch::{Groups, Slot, State},
+    batch::{Memberships, Slot, State},
     cookies::Cookies,
     format::{Encode, EncodeContext, Encoder, ResultOrder},
     window::Window,
@@ -22,7 +22,7 @@ pub(crate) struct Answer {
     encoder: Box<dyn Encoder>,
     order: ResultOrder,
     status: StatusCode,
-    groups: Groups,
+    groups: Memberships,
     /// None are kept where the head has been sent already.
     cookies: Option<Cookies>,
     body: Vec<u8>,
@@ -32,7 +32,7 @@ pub(crate) struct Answer {
 }
 
 impl Answer {
-    pub(crate) fn begin(format: &dyn Encode, cx: EncodeContext, groups: Groups) -> Self {
+    pub(crate) fn begin(format: &dyn Encode, cx: EncodeContext, groups: Memberships) -> Self {
         let (mut encoder, mut body) = (format.begin(cx), Vec::with_capacity(1024));
         encoder.start(&mut body);
         Self {

@@ -23,7 +23,7 @@ pub struct Batch {
     pub(crate) slots: Vec<Slot>,
     /// In what it was read, where several formats share a media type.
     pub(crate) dialect: Option<&'static str>,
-    pub(crate) groups: Groups,
+    pub(crate) groups: Memberships,
     pub(crate) order: Order,
     pub(crate) stop_on_failure: bool,
     /// What waits for what, where anything does but by order.
@@ -38,7 +38,7 @@ impl Batch {
         Self {
             slots: Vec::new(),
             dialect: None,
-            groups: Groups::default(),
+            groups: Memberships::default(),
             order,
             stop_on_failure,
             graph: None,
@@ -52,9 +52,9 @@ pub(crate) type Uses = HashMap<usize, Vec<(usize, usize)>>;
 
 /// In request order, the operations that belong to a group, and its name.
 #[derive(Debug, Default)]
-pub(crate) struct Groups(pub(crate) Vec<(usize, Arc<str>)>);
+pub(crate) struct Memberships(pub(crate) Vec<(usize, Arc<str>)>);
 
-impl Groups {
+impl Memberships {
     fn of(&self, index: usize) -> Option<&str> {
         let place = self.0.binary_search_by_key(&index, |(member, _)| *member).ok()?;
         Some(&self.0[place].1)
@@ -208,7 +208,7 @@ pub struct Outcome<'a> {
 }
 
 impl<'a> Outcome<'a> {
-    pub(crate) fn within(self, groups: &'a Groups) -> Self {
+    pub(crate) fn within(self, groups: &'a Memberships) -> Self {
         Self { group: groups.of(self.index), ..self }
     }
 

@@ -6,7 +6,7 @@ use http::{HeaderName, header, request::Parts};
 
 use crate::{
     authority,
-    batch::{Batch, Groups, Message, Slot, State, Uses},
+    batch::{Batch, Memberships, Message, Slot, State, Uses},
     config::Config,
     draft::{Draft, Links},
     graph::{Graph, Outline, Relations},
@@ -240,9 +240,9 @@ impl BatchBuilder<'_> {
         graph
     }
 
-    fn groups(&self) -> Groups {
+    fn groups(&self) -> Memberships {
         let members = self.relations.iter();
-        Groups(
+        Memberships(
             members.filter_map(|(index, relations)| Some((*index, relations.group.as_ref()?.name.clone()))).collect(),
         )
     }
