@@ -23,6 +23,8 @@ pub(crate) mod multistatus;
 pub(crate) mod ndjson;
 #[cfg(feature = "odata")]
 pub(crate) mod odata;
+#[cfg(feature = "odata")]
+mod odata_protocol;
 
 /// Reads a batch.
 ///
