@@ -46,6 +46,8 @@ pub(crate) struct Config {
     pub(crate) decoders: Vec<Decoder>,
     /// In order of the server's preference.
     pub(crate) encoders: Vec<Arc<dyn Encode>>,
+    /// By media type, in place of the encoder's; the last one counts.
+    pub(crate) answer_statuses: Vec<(&'static str, StatusCode)>,
     pub(crate) target_policy: Option<Arc<TargetPolicy>>,
     pub(crate) error_status: Arc<ErrorStatus>,
     pub(crate) render_rejection: Arc<RenderRejection>,
@@ -126,6 +128,8 @@ impl Default for Config {
                 Decoder::Whole(Arc::new(json::Json)),
                 #[cfg(feature = "ndjson")]
                 Decoder::Lines(Arc::new(crate::format::ndjson::Ndjson)),
+                #[cfg(feature = "multipart")]
+                Decoder::Whole(Arc::new(crate::format::multipart::Multipart)),
             ],
             encoders: vec![
                 Arc::new(json::Json),
@@ -135,7 +139,12 @@ impl Default for Config {
                 Arc::new(crate::format::ndjson::Ndjson),
                 #[cfg(feature = "odata")]
                 Arc::new(crate::format::odata::OData),
+                #[cfg(feature = "multipart")]
+                Arc::new(crate::format::multipart::Parts::Flat),
+                #[cfg(feature = "multipart")]
+                Arc::new(crate::format::multipart::Parts::Nested),
             ],
+            answer_statuses: Vec::new(),
             target_policy: None,
             error_status: Arc::new(fault::status),
             render_rejection: Arc::new(Rejection::to_response),
@@ -160,6 +169,7 @@ impl fmt::Debug for Config {
             .field("authorities", &self.authorities)
             .field("operation_headers", &self.operation_headers)
             .field("result_headers", &self.result_headers)
+            .field("answer_statuses", &self.answer_statuses)
             .finish_non_exhaustive()
     }
 }
