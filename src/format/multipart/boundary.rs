@@ -44,6 +44,10 @@ impl Boundary {
                     let detail = if part.is_some() { CUT_OFF } else { NO_DELIMITER };
                     return Some(Err(Problem::bad_request(detail)));
                 };
+                if part.is_none() && line.strip_prefix(MARK).is_some_and(|line| self.delimiter(line).is_some()) {
+                    has_ended = true;
+                    return Some(Err(Problem::bad_request(MARKED)));
+                }
                 let Some(delimiter) = self.delimiter(line) else { continue };
                 has_ended = delimiter == Delimiter::Closing;
                 // The line end before a delimiter belongs to it. An empty part has none but that of the delimiter before.
@@ -88,6 +92,11 @@ const NO_DELIMITER: &str = "the multipart has no line with its boundary; the `bo
                             two hyphens that such a line begins with";
 
 const CUT_OFF: &str = "the multipart is cut off: no line with the boundary and two hyphens behind it ends it";
+
+/// What some writers put before any text. Taken for a preamble, which nobody reads, it would take the first part with it.
+const MARK: &[u8] = "\u{feff}".as_bytes();
+
+const MARKED: &str = "the multipart begins with a byte order mark, which would hide its first part: leave that out";
 
 /// Lines, with their ends.
 struct Lines<'a> {
@@ -166,6 +175,8 @@ mod tests {
             ("--b\none\r--b--\n--b--", Ok(&["one\r--b--"])),
             ("", Err(NO_DELIMITER)),
             ("b\r\none\r\nb--", Err(NO_DELIMITER)),
+            ("\u{feff}--b\none\n--b\ntwo\n--b--", Err(MARKED)),
+            ("\u{feff}preamble\n--b\none\n\u{feff}--b\n--b--", Ok(&["one\n\u{feff}--b"])),
             ("--b", Err(CUT_OFF)),
             ("--b\r\none", Err(CUT_OFF)),
             ("--b\r\none\r\n--b", Err(CUT_OFF)),
