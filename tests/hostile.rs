@@ -18,6 +18,10 @@ mod common;
 mod http_cases;
 #[path = "hostile/json.rs"]
 mod json;
+#[path = "hostile/multipart.rs"]
+mod multipart;
+#[path = "support/multipart.rs"]
+mod multipart_support;
 #[path = "hostile/ndjson.rs"]
 mod ndjson;
 #[path = "hostile/odata.rs"]
@@ -26,6 +30,7 @@ mod odata;
 mod programs;
 #[path = "hostile/server.rs"]
 mod server;
+mod support;
 #[path = "hostile/wire.rs"]
 mod wire;
 #[cfg(feature = "xml")]

@@ -1,8 +1,12 @@
 //! Answers in each format, read strictly, as a list of slots.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use bytes::Bytes;
 use serde_json::{Value, json};
 
 use super::wire::Response;
+use crate::multipart_support::{self, Part};
 
 /// How an answer is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -10,6 +14,7 @@ pub(crate) enum Format {
     Json,
     OData,
     Lines,
+    Parts,
     #[cfg(feature = "xml")]
     Xml,
 }
@@ -31,11 +36,14 @@ pub(crate) fn read(response: &Response, format: Format) -> Result<Vec<Told>, Str
         Format::Json => (207, "application/json"),
         Format::OData => (200, "application/json"),
         Format::Lines => (207, "application/x-ndjson"),
+        Format::Parts => (200, "multipart/mixed"),
         #[cfg(feature = "xml")]
         Format::Xml => (207, "application/xml; charset=utf-8"),
     };
     let text = String::from_utf8_lossy(&response.body);
-    if response.status != status || response.header("content-type") != Some(content_type) {
+    // Behind that of parts stands their boundary, which is another one each time.
+    let media_type = response.header("content-type").map(|value| value.split("; boundary=").next().unwrap_or_default());
+    if response.status != status || media_type != Some(content_type) {
         return Err(format!("answered with {} {:?}: {text:.500}", response.status, response.header("content-type")));
     }
     match format {
@@ -50,6 +58,7 @@ pub(crate) fn read(response: &Response, format: Format) -> Result<Vec<Told>, Str
             lines.sort_by_key(|line| line["index"].as_u64());
             results(lines.into(), &summary)
         }
+        Format::Parts => parts(response),
         Format::OData => {
             let document: Value = serde_json::from_slice(&response.body).map_err(|error| error.to_string())?;
             let responses = document["responses"].as_array().ok_or("there are no `responses`")?;
@@ -61,6 +70,24 @@ pub(crate) fn read(response: &Response, format: Format) -> Result<Vec<Told>, Str
             entries.into_iter().enumerate().map(|(index, entry)| of_entry(index, entry)).collect()
         }
     }
+}
+
+/// Those of a change set that was carried out one by one, and one for all of another.
+fn parts(response: &Response) -> Result<Vec<Told>, String> {
+    let mut whole = http::Response::new(Bytes::from(response.body.clone()));
+    whole.headers_mut().clone_from(&response.headers);
+    let parts = catch_unwind(AssertUnwindSafe(|| multipart_support::parts(&whole)))
+        .map_err(|_| format!("parts that break the format: {}", String::from_utf8_lossy(&response.body)))?;
+    let singles = parts.into_iter().flat_map(|part| match part {
+        Part::Single(single) => vec![single],
+        Part::ChangeSet(singles) => singles,
+    });
+    let all = singles.map(|single| {
+        let body = serde_json::from_slice(&single.body).unwrap_or_default();
+        let one = json!({"status": single.status, "id": single.id});
+        told(&one, &body, &body["error"], "message", "target")
+    });
+    all.collect()
 }
 
 /// Native results, with the summary that goes with them.
