@@ -13,7 +13,6 @@ mod answer;
 mod bombs;
 #[path = "hostile/case.rs"]
 mod case;
-mod common;
 #[path = "hostile/http.rs"]
 mod http_cases;
 #[path = "hostile/json.rs"]
@@ -28,6 +27,9 @@ mod ndjson;
 mod odata;
 #[path = "hostile/programs.rs"]
 mod programs;
+#[allow(dead_code, reason = "other tests use the rest")]
+#[path = "common/recorder.rs"]
+mod recorder;
 #[path = "hostile/server.rs"]
 mod server;
 mod support;

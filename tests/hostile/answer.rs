@@ -66,7 +66,7 @@ pub(crate) fn read(response: &Response, format: Format) -> Result<Vec<Told>, Str
         }
         #[cfg(feature = "xml")]
         Format::Xml => {
-            let entries = crate::common::ways::multistatus::read(&response.body)?;
+            let entries = crate::support::multistatus::read(&response.body)?;
             entries.into_iter().enumerate().map(|(index, entry)| of_entry(index, entry)).collect()
         }
     }
@@ -115,7 +115,7 @@ fn told(one: &Value, body: &Value, problem: &Value, detail: &str, pointer: &str)
 }
 
 #[cfg(feature = "xml")]
-fn of_entry(index: usize, entry: crate::common::ways::multistatus::Entry) -> Result<Told, String> {
+fn of_entry(index: usize, entry: crate::support::multistatus::Entry) -> Result<Told, String> {
     if entry.index != index {
         return Err(format!("a result stands at {index}, and says that it is {}", entry.index));
     }

@@ -17,7 +17,7 @@ use tower::{BoxError, Layer, ServiceBuilder, ServiceExt, service_fn, util::BoxCl
 use tower_http::{decompression::RequestDecompressionLayer, limit::RequestBodyLimitLayer};
 use tower_multistatus::{BatchContext, BatchLayer, RequestBody};
 
-use crate::common::recorder::{Log, Recorder};
+use crate::recorder::{Log, Recorder};
 
 /// What the server is made of.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
