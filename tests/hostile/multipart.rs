@@ -409,7 +409,6 @@ fn transactions() -> Vec<Case> {
     };
     let nested = in_change_set(change_set(&["PUT /b HTTP/1.1"]));
     vec![
-        failed("change sets: one that reads", &["PUT /a HTTP/1.1", "GET /b HTTP/1.1"], "only read"),
         failed(
             "change sets: a header that none may set",
             &["PUT /a HTTP/1.1", "PUT /b HTTP/1.1\r\nCookie: a"],
@@ -436,6 +435,16 @@ fn transactions() -> Vec<Case> {
             "rollback 0",
             "rolled back 0",
         ]),
+        Case::new(
+            "change sets: one that reads, too",
+            request(
+                &[MIXED],
+                [b"--b\r\n", &change_set(&["PUT /a HTTP/1.1", "GET /b HTTP/1.1"])[..], b"\r\n", END].concat(),
+            ),
+            statuses(Format::Parts, &[200, 200]),
+        )
+        .on(Stack::Transactions)
+        .reached(["PUT /a", "GET /b", "begin 0", "attach 0 to 0", "attach 0 to 1", "commit 0", "committed 0"]),
         among(
             "change sets: where there are no transactions",
             change_set(&["PUT /a HTTP/1.1", "PUT /b HTTP/1.1"]),
