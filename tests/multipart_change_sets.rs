@@ -303,6 +303,17 @@ async fn change_sets_are_streamed_in_request_order() {
     );
 }
 
+/// Their names are ours, and no client's.
+#[tokio::test]
+async fn change_sets_need_no_long_names_to_be_allowed() {
+    let recorder = Recorder::default();
+    let layer = BatchLayer::new().with_coordinator(recorder.clone()).max_id_bytes(1);
+    let set = change_set(&[&named("1", "POST /a"), &named("2", "POST $1/b")]);
+    let long = change_set(&[&named("1", "POST /a"), &named("22", "POST /b")]);
+    let answer = parts_of(batched(layer, obedient(&recorder.log)), &[&set, &long, &http("GET /c")]).await;
+    assert_eq!(outline(&answer), json!([{"change set": [["1", 200], ["2", 200]]}, [null, 400], [null, 200]]));
+}
+
 /// Ids and names of change sets of our own making can't be mixed up with those of clients.
 #[tokio::test]
 async fn a_client_can_not_name_what_is_in_another_change_set_by_our_names() {
