@@ -367,6 +367,8 @@ async fn a_faulty_part_is_answered_in_its_place_and_its_siblings_go_on() {
         ("Content-Type: application/http\r\n\r\nGET /a\r\nbad header\r\n\r\n", "can't be read", ""),
         ("Content-Type: application/http\r\n\r\nGET /a\r\n folded: x\r\n\r\n", "can't be read", ""),
         ("Content-Type: application/http\r\n\r\nGET /a\r\naccept: a\rb\r\n\r\n", "can't be read", ""),
+        ("Content-Type: application/http\r\n\r\nGET /a\r\naccept: a\r\n \rb: c\r\n\r\n", "can't be read", ""),
+        ("Content-Type: application/http\r\n\r\nGET /a\r\naccept: a\r\n\r\r\n b\r\n\r\n", "can't be read", ""),
         (
             "Content-Type: application/http\r\n\r\nGET /a\r\ncontent-type: a/b\r\ncontent-type: c/d\r\n\r\n",
             "only one",
@@ -418,6 +420,7 @@ async fn what_can_not_be_taken_apart_is_refused_as_a_whole() {
         ("multipart/mixed", &*good, "needs a `boundary`"),
         ("multipart/mixed; boundary=\"\"", &good, "1 to 70"),
         ("multipart/mixed; boundary=b; boundary=c", &good, "more than one `boundary`"),
+        ("multipart/mixed; boundary=b; boundary*=utf-8''c", &good, "can't be encoded"),
         ("multipart/mixed; boundary=c", &good, "no line with its boundary"),
         ("multipart/mixed; boundary=--b", &good, "no line with its boundary"),
         ("multipart/mixed; boundary=b", "", "no line with its boundary"),
