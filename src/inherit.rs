@@ -183,14 +183,17 @@ pub(crate) fn class(name: &HeaderName, extra: &[HeaderName]) -> Class {
         "accept" | "accept-language" | "content-encoding" | "content-language" | "content-type" | "idempotency-key"
         | "prefer" | "range" => Class::Allowed,
         conditional if conditional.starts_with("if-") => Class::Allowed,
-        "accept-encoding" | "mime-version" | "user-agent" => Class::Dropped,
+        "accept-charset" | "accept-encoding" | "mime-version" | "user-agent" => Class::Dropped,
         // What known batch clients add to each operation about themselves.
         "client-request-id"
         | "dataserviceversion"
         | "maxdataserviceversion"
+        | "sap-cancel-on-close"
+        | "sap-contextid-accept"
         | "sdkversion"
         | "x-csrf-token"
-        | "x-goog-api-client" => Class::Dropped,
+        | "x-goog-api-client"
+        | "x-requested-with" => Class::Dropped,
         _ => Class::Refused,
     }
 }

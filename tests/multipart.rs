@@ -280,6 +280,20 @@ async fn google_is_understood() {
     }
 }
 
+/// As SAPUI5 (OData V2) and WCF Data Services write them.
+#[tokio::test]
+async fn what_clients_of_odata_add_about_themselves_is_dropped() {
+    let ours = ["accept", "accept-language", "host"];
+    let sent = sent(
+        "GET /Products?$top=20 HTTP/1.1\r\nsap-cancel-on-close: true\r\nsap-contextid-accept: header\r\n\
+         Accept: application/json\r\nAccept-Language: en\r\nAccept-Charset: UTF-8\r\nDataServiceVersion: 2.0\r\n\
+         MaxDataServiceVersion: 3.0;NetFx\r\nX-Requested-With: XMLHttpRequest\r\nx-csrf-token: foFy4UDm\r\n\
+         User-Agent: Microsoft ADO.NET Data Services\r\n\r\n\r\n",
+    )
+    .await;
+    assert!(sent["headers"].as_object().unwrap().keys().eq(ours), "{sent}");
+}
+
 #[tokio::test]
 async fn ids_come_back_as_they_were() {
     for (id, expected) in [
