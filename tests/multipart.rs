@@ -131,6 +131,33 @@ async fn request_lines_are_as_clients_write_them() {
 }
 
 #[tokio::test]
+async fn what_stands_around_a_request_may_be_as_clients_write_it() {
+    for head in [
+        "Content-Type: application/http; msgtype=request",
+        "content-type: Application/HTTP\r\nContent-Transfer-Encoding: 7bit",
+        "Content-Type: application/http\r\nContent-Transfer-Encoding: 8BIT",
+        "Content-Type: application/http\r\nContent-Length: 20\r\nContent-Disposition: inline",
+    ] {
+        for blank in ["", "\r\n", "\n\r\n"] {
+            let part = format!("{head}\r\n\r\n{blank}GET /a HTTP/1.1\r\n\r\n");
+            assert_eq!(sent_in(of(&[&part])).await["target"], "/a", "{part:?}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_part_has_so_many_header_lines_as_an_operation_may_have_headers() {
+    let service = batched(BatchLayer::new().max_headers(3), echo);
+    let part = |lines: usize, inner: usize| {
+        let inner = "if-match: \"1\"\r\n".repeat(inner);
+        format!("Content-Type: application/http\r\n{}\r\nGET /a\r\n{inner}\r\n", "x: y\r\n".repeat(lines - 1))
+    };
+    for (part, status) in [(part(3, 3), 200), (part(4, 1), 400), (part(1, 4), 400)] {
+        assert_eq!(outline(&parts_of(service.clone(), &[&part]).await), json!([[null, status]]), "{part:?}");
+    }
+}
+
+#[tokio::test]
 async fn a_relative_url_is_meant_from_where_the_batch_stands() {
     let service = batched(BatchLayer::new().path("/api/v1/$batch"), echo);
     let request = |body: String| {
@@ -313,11 +340,16 @@ async fn ids_come_back_as_they_were() {
         assert_eq!(answer[0].single().id.as_deref(), Some(expected), "{id:?}");
         assert_eq!(answer[0].single().json()["context"]["id"], id.trim(), "{id:?}");
     }
-    // As WCF Data Services have it.
-    let inside = http("POST / HTTP/1.1\r\nContent-ID: 7\r\n\r\n");
-    assert_eq!(parts_of(batched(BatchLayer::new(), echo), &[&inside]).await[0].single().id.as_deref(), Some("7"));
-    let none = named("", "GET /");
-    assert_eq!(parts_of(batched(BatchLayer::new(), echo), &[&none]).await[0].single().id, None);
+    for (part, id) in [
+        // As WCF Data Services have it.
+        (http("POST / HTTP/1.1\r\nContent-ID: 7\r\n\r\n"), json!("7")),
+        (named("8", "POST / HTTP/1.1\r\nContent-ID: 7\r\n\r\n"), json!("8")),
+        (named("", "GET /"), json!(null)),
+        (http("POST / HTTP/1.1\r\nContent-ID:\r\n\r\n"), json!(null)),
+    ] {
+        let answer = parts_of(batched(BatchLayer::new(), echo), &[&part]).await;
+        assert_eq!(outline(&answer), json!([[id, 200]]), "{part:?}");
+    }
 }
 
 #[tokio::test]
@@ -336,6 +368,7 @@ async fn a_faulty_part_is_answered_in_its_place_and_its_siblings_go_on() {
             "",
         ),
         ("Content-Type: application/http\r\nContent-ID: a\r\nContent-ID: b\r\n\r\nGET /a", "more than one", ""),
+        ("Content-Type: application/http\r\n folded: x\r\n\r\nGET /a", "`application/http`", ""),
         ("Content-Type: application/http\r\nContent-Transfer-Encoding: base64\r\n\r\nR0VUIC9h", "`binary`", ""),
         ("Content-Type: application/http\r\nContent-Transfer-Encoding: quoted-printable\r\n\r\nGET /a", "`binary`", ""),
         ("Content-Type : application/http\r\n\r\nGET /a", "can't be read", ""),
