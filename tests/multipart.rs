@@ -322,6 +322,13 @@ async fn what_clients_of_odata_add_about_themselves_is_dropped() {
 }
 
 #[tokio::test]
+async fn headers_of_odata_go_through() {
+    for name in ["consistencylevel", "odata-isolation", "odata-maxversion", "odata-version"] {
+        assert_eq!(sent(&format!("GET /a\r\n{name}: x\r\n\r\n")).await["headers"][name], json!(["x"]));
+    }
+}
+
+#[tokio::test]
 async fn ids_come_back_as_they_were() {
     for (id, expected) in [
         ("1", "1"),
