@@ -65,7 +65,7 @@ pub(super) fn only<'a>(fields: &[httparse::Header<'a>], name: &str) -> Result<Op
     match (values.next(), values.next()) {
         (None, _) => Ok(None),
         (Some(value), None) => match std::str::from_utf8(value) {
-            Ok(value) => Ok(Some(value.trim_matches([' ', '\t']))),
+            Ok(value) => Ok(Some(value)),
             Err(_) => Err(Problem::bad_request(format!("the `{name}` of the part is not UTF-8"))),
         },
         (Some(_), Some(_)) => Err(Problem::bad_request(format!("the part has more than one `{name}`"))),
