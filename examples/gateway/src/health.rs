@@ -1,0 +1,253 @@
+//! Whether an upstream takes requests: what is known of it, and who finds out when it does again.
+
+use std::{
+    fmt,
+    future::poll_fn,
+    io::{self, Write},
+    sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use futures_util::task::AtomicWaker;
+use http::Uri;
+use hyper_util::client::legacy::connect::HttpConnector;
+use tokio::time::{Instant, sleep};
+use tower::{
+    Service,
+    util::rng::{HasherRng, Rng},
+};
+
+use crate::fault::Fault;
+
+/// After so many faults in a row an upstream that breaks off exchanges is as good as one that takes no connection.
+const PATIENCE: u32 = 3;
+/// So many requests in a row without an answer in their time make an upstream that says nothing.
+const SILENCES: u32 = 5;
+
+/// The bounds of how long an upstream is left alone: after the first fault, and after many in a row.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Backoff {
+    pub(crate) first: Duration,
+    pub(crate) last: Duration,
+}
+
+/// What is known of one upstream.
+pub(crate) struct Health {
+    origin: Uri,
+    connector: HttpConnector,
+    backoff: Backoff,
+    /// How long a request may take.
+    timeout: Duration,
+    state: Mutex<State>,
+    /// Of who waits for this upstream: one task, which sends all requests.
+    waker: AtomicWaker,
+}
+
+struct State {
+    condition: Condition,
+    /// In a row: an answer ends them.
+    faults: u32,
+    silences: u32,
+    /// How often it has been left alone.
+    rests: u64,
+    rng: HasherRng,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Condition {
+    Up,
+    /// It takes connections again. One request at a time, until one of them is answered.
+    Trial {
+        taken: bool,
+    },
+    /// It has broken off an exchange. That may be for the request's sake, so it is left alone for a moment only, and
+    /// requests wait rather than fail if all others are in the same condition.
+    Resting,
+    /// It took no connection. There is no sense in waiting for it.
+    Down,
+}
+
+impl Health {
+    pub(crate) fn new(origin: Uri, connector: HttpConnector, backoff: Backoff, timeout: Duration) -> Arc<Self> {
+        let (faults, silences, rests, rng) = (0, 0, 0, HasherRng::new());
+        let state = Mutex::new(State { condition: Condition::Up, faults, silences, rests, rng });
+        Arc::new(Self { origin, connector, backoff, timeout, state, waker: AtomicWaker::new() })
+    }
+
+    /// Pending while no request should be sent there.
+    pub(crate) fn poll_admits(&self, cx: &mut Context<'_>) -> Poll<()> {
+        // First, or a change in between would be missed. It also wakes who waits for a place: the last upstream that was
+        // up may be down then.
+        self.waker.register(cx.waker());
+        match self.state().condition {
+            Condition::Up | Condition::Trial { taken: false } => Poll::Ready(()),
+            Condition::Trial { taken: true } | Condition::Resting | Condition::Down => Poll::Pending,
+        }
+    }
+
+    pub(crate) fn is_down(&self) -> bool {
+        self.state().condition == Condition::Down
+    }
+
+    pub(crate) fn rests(&self) -> u64 {
+        self.state().rests
+    }
+
+    /// A request is sent there.
+    pub(crate) fn begin(self: &Arc<Self>) -> Attempt {
+        let mut state = self.state();
+        let is_trial = matches!(state.condition, Condition::Trial { .. });
+        if is_trial {
+            state.condition = Condition::Trial { taken: true };
+        }
+        Attempt { health: Arc::clone(self), is_trial, began: Instant::now(), has_ended: false }
+    }
+
+    /// An exchange has failed.
+    pub(crate) fn fault(self: &Arc<Self>, fault: &Fault) {
+        let refused = match fault {
+            Fault::Refused(_) => true,
+            Fault::Broken(_) => false,
+            // These say nothing about it.
+            Fault::Body(_) | Fault::Stalled | Fault::Slow | Fault::AllDown | Fault::Unfit(_) => return,
+        };
+        self.leave_alone(refused, fault);
+    }
+
+    fn leave_alone(self: &Arc<Self>, refused: bool, why: &dyn fmt::Display) {
+        let mut state = self.state();
+        // One that is gone breaks all its exchanges at once. That is one fault, not many.
+        if matches!(state.condition, Condition::Resting | Condition::Down) {
+            return;
+        }
+        let pause = state.pause(self.backoff);
+        state.rests += 1;
+        let is_down = refused || state.faults >= PATIENCE;
+        state.condition = if is_down { Condition::Down } else { Condition::Resting };
+        drop(state);
+        if is_down {
+            self.say(format_args!("is down: {why}"));
+        }
+        self.waker.wake();
+        tokio::spawn(watch(Arc::downgrade(self), pause));
+    }
+
+    fn answered(&self) {
+        let mut state = self.state();
+        state.silences = 0;
+        let was_trial = matches!(state.condition, Condition::Trial { .. });
+        if was_trial {
+            state.condition = Condition::Up;
+        }
+        if state.condition == Condition::Up {
+            state.faults = 0;
+        }
+        drop(state);
+        if was_trial {
+            self.waker.wake();
+        }
+    }
+
+    /// Nobody waits for the answer any more.
+    fn given_up(self: &Arc<Self>, is_trial: bool, after: Duration) {
+        let mut state = self.state();
+        if is_trial && state.condition == (Condition::Trial { taken: true }) {
+            state.condition = Condition::Trial { taken: false };
+            self.waker.wake();
+        }
+        // It has had most of the time that there was, and not just an impatient client.
+        if after < self.timeout / 2 {
+            return;
+        }
+        state.silences += 1;
+        if state.silences < SILENCES {
+            return;
+        }
+        state.silences = 0;
+        drop(state);
+        self.leave_alone(true, &"it takes requests and answers none of them");
+    }
+
+    async fn connects(&self) -> bool {
+        let mut connector = self.connector.clone();
+        poll_fn(|cx| connector.poll_ready(cx)).await.is_ok() && connector.call(self.origin.clone()).await.is_ok()
+    }
+
+    fn say(&self, what: fmt::Arguments<'_>) {
+        // There is nobody to be told that nobody reads.
+        let _ = writeln!(io::stderr(), "{} {what}", self.origin);
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    /// Twice as long after each fault, up to a bound, and at random between a half of that and all of it: gateways that
+    /// have lost the same upstream shouldn't come back all at once.
+    fn pause(&mut self, Backoff { first, last }: Backoff) -> Duration {
+        let doubled = 2_u32.saturating_pow(self.faults);
+        self.faults = self.faults.saturating_add(1);
+        first.saturating_mul(doubled).min(last).mul_f64(0.5 + self.rng.next_f64() / 2.0)
+    }
+}
+
+/// Connects now and then, until that works. So no request has to find out.
+async fn watch(health: Weak<Health>, mut pause: Duration) {
+    loop {
+        sleep(pause).await;
+        let Some(health) = health.upgrade() else { return };
+        let connects = health.connects().await;
+        let mut state = health.state();
+        let was_down = state.condition == Condition::Down;
+        if connects {
+            state.condition = Condition::Trial { taken: false };
+            drop(state);
+            if was_down {
+                health.say(format_args!("takes connections again"));
+            }
+            return health.waker.wake();
+        }
+        pause = state.pause(health.backoff);
+        state.condition = Condition::Down;
+        drop(state);
+        if !was_down {
+            health.say(format_args!("is down"));
+        }
+        health.waker.wake();
+    }
+}
+
+/// A request that was sent, until it is known how that ended.
+pub(crate) struct Attempt {
+    health: Arc<Health>,
+    is_trial: bool,
+    began: Instant,
+    has_ended: bool,
+}
+
+impl Attempt {
+    pub(crate) fn answered(mut self) {
+        self.has_ended = true;
+        self.health.answered();
+    }
+
+    pub(crate) fn failed(mut self, fault: &Fault) {
+        self.has_ended = matches!(fault, Fault::Refused(_) | Fault::Broken(_));
+        self.health.fault(fault);
+    }
+}
+
+impl Drop for Attempt {
+    fn drop(&mut self) {
+        if !self.has_ended {
+            self.health.given_up(self.is_trial, self.began.elapsed());
+        }
+    }
+}
+
+#[cfg(test)]
+#[path = "health/tests.rs"]
+mod tests;
