@@ -8,6 +8,7 @@ use std::{
     time::Duration,
 };
 
+use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use http::{HeaderValue, Method, Request, Response, StatusCode, Version, header};
 use hyper::body::Incoming;
@@ -79,7 +80,7 @@ where
 }
 
 /// The answer to what is not sent on.
-fn refusal(request: &mut Request<Outgoing>) -> Option<Response<bytes::Bytes>> {
+fn refusal(request: &mut Request<Outgoing>) -> Option<Response<Bytes>> {
     if *request.method() == Method::CONNECT {
         return Some(problem(StatusCode::NOT_IMPLEMENTED, "the gateway opens no tunnels"));
     }
@@ -96,17 +97,17 @@ fn refusal(request: &mut Request<Outgoing>) -> Option<Response<bytes::Bytes>> {
 }
 
 /// RFC 9110 §7.6.2: a client may ask how far a request gets.
-fn hops(request: &mut Request<Outgoing>) -> Option<Response<bytes::Bytes>> {
+fn hops(request: &mut Request<Outgoing>) -> Option<Response<Bytes>> {
     if !matches!(*request.method(), Method::OPTIONS | Method::TRACE) {
         return None;
     }
     let left: u32 = request.headers().get(header::MAX_FORWARDS)?.to_str().ok()?.parse().ok()?;
     let Some(fewer) = left.checked_sub(1) else {
-        let mut response = problem(StatusCode::OK, "this is the gateway");
-        if *request.method() == Method::TRACE {
-            *response.status_mut() = StatusCode::NOT_IMPLEMENTED;
-        }
-        return Some(response);
+        let is_trace = *request.method() == Method::TRACE;
+        return Some(match is_trace {
+            true => problem(StatusCode::NOT_IMPLEMENTED, "the gateway doesn't tell what it was sent"),
+            false => problem(StatusCode::OK, "this is the gateway"),
+        });
     };
     request.headers_mut().insert(header::MAX_FORWARDS, HeaderValue::from(fewer));
     None

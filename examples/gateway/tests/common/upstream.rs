@@ -12,7 +12,7 @@ use std::{
 
 use axum::{
     Router,
-    body::Body,
+    body::{Body, Bytes},
     extract::{Path, Query, Request, State},
     http::{Method, StatusCode},
     response::{IntoResponse, Response},
@@ -102,6 +102,7 @@ impl Upstream {
             .route("/op/{id}", any(operation))
             .route("/held", any(held))
             .route("/echo", any(async |body: Body| body))
+            .route("/length", any(async |body: Bytes| body.len().to_string()))
             .route("/headers", any(headers))
             .route("/status/{code}", any(async |Path(code): Path<u16>| StatusCode::from_u16(code).unwrap()))
             .with_state(Arc::clone(&self.seen));
