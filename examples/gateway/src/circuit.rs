@@ -20,6 +20,10 @@ const UNKNOWN: Duration = Duration::from_millis(50);
 /// In this time most of what was measured is forgotten.
 const MEMORY_NANOS: f64 = 1e9;
 
+/// The mark of a request that has broken before.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct HasBroken;
+
 /// One upstream that is not ready while it is left alone.
 pub(crate) struct Circuit {
     health: Arc<Health>,
@@ -68,12 +72,17 @@ impl Service<Request<Outgoing>> for Circuit {
     fn call(&mut self, request: Request<Outgoing>) -> Self::Future {
         let attempt = self.health.begin();
         let health = Arc::clone(&self.health);
+        let has_broken = request.extensions().get::<HasBroken>().is_some();
         let exchange = self.measured.call(request);
         Box::pin(async move {
             match exchange.await {
                 Ok(response) => {
                     attempt.answered();
-                    Ok(response.map(|body| body.told_to(health)))
+                    Ok(if has_broken { response } else { response.map(|body| body.told_to(health)) })
+                }
+                Err(fault @ Fault::Broken(_)) if has_broken => {
+                    attempt.failed_again();
+                    Err(fault)
                 }
                 Err(fault) => {
                     attempt.failed(&fault);

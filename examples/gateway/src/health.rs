@@ -20,8 +20,11 @@ use tower::{
 
 use crate::fault::Fault;
 
-/// After so many faults in a row an upstream that breaks off exchanges is as good as one that takes no connection.
-const PATIENCE: u32 = 3;
+/// The first rest after an exchange that broke is so much shorter than after a refusal: just so long that what is sent once
+/// more goes elsewhere. A request that breaks each server that it comes to must not take them all away from others.
+const REST: u32 = 16;
+/// So long is the one request of a trial waited for, before another one is let in.
+const TRIAL: Duration = Duration::from_secs(1);
 /// So many requests in a row without an answer in their time make an upstream that says nothing.
 const SILENCES: u32 = 5;
 
@@ -100,37 +103,57 @@ impl Health {
         let is_trial = matches!(state.condition, Condition::Trial { .. });
         if is_trial {
             state.condition = Condition::Trial { taken: true };
+            tokio::spawn(Self::go_on(Arc::downgrade(self)));
         }
+        drop(state);
         Attempt { health: Arc::clone(self), is_trial, began: Instant::now(), has_ended: false }
     }
 
     /// An exchange has failed.
     pub(crate) fn fault(self: &Arc<Self>, fault: &Fault) {
-        let refused = match fault {
-            Fault::Refused(_) => true,
-            Fault::Broken(_) => false,
+        match fault {
+            Fault::Refused(_) => self.leave_alone(Condition::Down, fault),
+            Fault::Broken(_) => self.leave_alone(Condition::Resting, fault),
             // These say nothing about it.
-            Fault::Body(_) | Fault::Stalled | Fault::Slow | Fault::AllDown | Fault::Unfit(_) => return,
-        };
-        self.leave_alone(refused, fault);
+            Fault::Body(_) | Fault::Stalled | Fault::Slow | Fault::AllDown | Fault::Unfit(_) => {}
+        }
     }
 
-    fn leave_alone(self: &Arc<Self>, refused: bool, why: &dyn fmt::Display) {
+    fn leave_alone(self: &Arc<Self>, condition: Condition, why: &dyn fmt::Display) {
         let mut state = self.state();
         // One that is gone breaks all its exchanges at once. That is one fault, not many.
         if matches!(state.condition, Condition::Resting | Condition::Down) {
             return;
         }
-        let pause = state.pause(self.backoff);
+        let Backoff { first, last } = self.backoff;
+        let is_down = condition == Condition::Down;
+        let pause =
+            state.pause(if is_down { self.backoff } else { Backoff { first: first / REST, last: first.min(last) } });
         state.rests += 1;
-        let is_down = refused || state.faults >= PATIENCE;
-        state.condition = if is_down { Condition::Down } else { Condition::Resting };
+        state.condition = condition;
         drop(state);
         if is_down {
             self.say(format_args!("is down: {why}"));
         }
         self.waker.wake();
         tokio::spawn(watch(Arc::downgrade(self), pause));
+    }
+
+    /// Lets another request in, if the one of the trial takes its time.
+    async fn go_on(health: Weak<Self>) {
+        sleep(TRIAL).await;
+        if let Some(health) = health.upgrade() {
+            health.end_turn();
+        }
+    }
+
+    fn end_turn(&self) {
+        let mut state = self.state();
+        if state.condition == (Condition::Trial { taken: true }) {
+            state.condition = Condition::Trial { taken: false };
+            drop(state);
+            self.waker.wake();
+        }
     }
 
     fn answered(&self) {
@@ -151,22 +174,21 @@ impl Health {
 
     /// Nobody waits for the answer any more.
     fn given_up(self: &Arc<Self>, is_trial: bool, after: Duration) {
-        let mut state = self.state();
-        if is_trial && state.condition == (Condition::Trial { taken: true }) {
-            state.condition = Condition::Trial { taken: false };
-            self.waker.wake();
+        if is_trial {
+            self.end_turn();
         }
         // It has had most of the time that there was, and not just an impatient client.
         if after < self.timeout / 2 {
             return;
         }
+        let mut state = self.state();
         state.silences += 1;
         if state.silences < SILENCES {
             return;
         }
         state.silences = 0;
         drop(state);
-        self.leave_alone(true, &"it takes requests and answers none of them");
+        self.leave_alone(Condition::Down, &"it takes requests and answers none of them");
     }
 
     async fn connects(&self) -> bool {
@@ -237,6 +259,14 @@ impl Attempt {
     pub(crate) fn failed(mut self, fault: &Fault) {
         self.has_ended = matches!(fault, Fault::Refused(_) | Fault::Broken(_));
         self.health.fault(fault);
+    }
+
+    /// It has broken, as it did at another upstream: it is rather the request than either of them.
+    pub(crate) fn failed_again(mut self) {
+        self.has_ended = true;
+        if self.is_trial {
+            self.health.end_turn();
+        }
     }
 }
 

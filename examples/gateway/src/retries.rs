@@ -14,7 +14,7 @@ use tower::{
     },
 };
 
-use crate::{answer::Answer, fault::Fault, outgoing::Outgoing};
+use crate::{answer::Answer, circuit::HasBroken, fault::Fault, outgoing::Outgoing};
 
 /// How often a request is sent at most.
 const ATTEMPTS: u32 = 3;
@@ -59,6 +59,9 @@ impl Policy<Request<Outgoing>, Response<Answer>, BoxError> for Retries {
             return None;
         }
         self.left -= 1;
+        if matches!(error.downcast_ref(), Some(Fault::Broken(_))) {
+            request.extensions_mut().insert(HasBroken);
+        }
         Some(ready(()))
     }
 

@@ -147,7 +147,7 @@ async fn an_upstream_has_no_more_at_once_than_it_may() {
 /// Where much fails, retries are a part of what succeeds, and not as many again.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_storm_of_faults_is_not_multiplied() {
-    const OK: &str = "HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n";
+    const OK: &str = "HTTP/1.1 200 OK\r\ncontent-length: 0\r\nconnection: close\r\n\r\n";
     for broken_of_three in [1, 2, 3] {
         let answer = move |number| if number % 3 < broken_of_three { "" } else { OK };
         let upstreams: [Raw; 3] = std::array::from_fn(|_| Raw::start(answer));
@@ -187,4 +187,28 @@ async fn what_fails_fast_gets_little() {
     println!("{lost} of 1000 POST went to an upstream that breaks each exchange");
     assert!(lost < 100, "{lost} of 1000 were sent to what breaks them");
     assert_eq!(upstreams.iter().map(|upstream| upstream.seen.total()).sum::<usize>(), 1000 - lost);
+}
+
+/// A request that breaks each server it comes to takes none of them away from others.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_poisonous_request_costs_others_no_answer() {
+    let answer = |head: &str| {
+        let is_poison = head.starts_with("GET /poison ") || head.starts_with("POST /poison ");
+        if is_poison { "" } else { "HTTP/1.1 200 OK\r\ncontent-length: 0\r\nconnection: close\r\n\r\n" }
+    };
+    let upstreams: [Raw; 2] = std::array::from_fn(|_| Raw::reading(answer));
+    let addresses: Vec<_> = upstreams.iter().map(|upstream| upstream.address.as_str()).collect();
+    let gateway = Gateway::start(&addresses, "--order unordered");
+    let poison = async {
+        for _ in 0..50 {
+            let operations = ["GET", "POST"].map(|method| json!({"method": method, "path": "/poison"}));
+            assert_eq!(gateway.batch(operations.to_vec()).await.statuses(), [502; 2]);
+        }
+    };
+    let well = async {
+        for _ in 0..50 {
+            assert_eq!(gateway.batch(operations(10, &["GET", "POST"], 0)).await.statuses(), [200; 10]);
+        }
+    };
+    tokio::join!(poison, well);
 }

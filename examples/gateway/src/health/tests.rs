@@ -82,6 +82,27 @@ async fn who_comes_back_has_one_request_at_a_time_until_it_answers() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_slow_request_does_not_keep_others_from_a_trial() {
+    let health = health();
+    health.state().condition = Condition::Trial { taken: false };
+    let _slow = health.begin();
+    assert!(!admits(&health));
+    sleep(TRIAL * 2).await;
+    assert!(admits(&health));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_request_that_breaks_wherever_it_comes_is_one_fault() {
+    let health = health();
+    for _ in 0..100 {
+        health.begin().failed_again();
+    }
+    assert!(admits(&health));
+    health.begin().failed(&broken());
+    assert_eq!(health.state().faults, 1);
+}
+
+#[tokio::test(start_paused = true)]
 async fn what_the_client_does_counts_against_nobody() {
     let health = health();
     for fault in [Fault::Body("gone".into()), Fault::Stalled, Fault::Slow, Fault::AllDown] {

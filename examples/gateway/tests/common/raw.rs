@@ -20,6 +20,15 @@ pub(crate) struct Raw {
 impl Raw {
     /// `answer` gets the number of the request, from 0.
     pub(crate) fn start(answer: impl Fn(usize) -> &'static str + Send + Sync + 'static) -> Self {
+        Self::new(move |number, _| answer(number))
+    }
+
+    /// `answer` gets the head of the request.
+    pub(crate) fn reading(answer: impl Fn(&str) -> &'static str + Send + Sync + 'static) -> Self {
+        Self::new(move |_, head| answer(head))
+    }
+
+    fn new(answer: impl Fn(usize, &str) -> &'static str + Send + Sync + 'static) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap().to_string();
         let requests = Arc::new(AtomicUsize::new(0));
@@ -39,9 +48,9 @@ impl Raw {
     }
 }
 
-fn serve(mut stream: TcpStream, counter: &AtomicUsize, answer: &dyn Fn(usize) -> &'static str) {
-    if read_head(&mut stream).is_some() {
-        let answer = answer(counter.fetch_add(1, SeqCst));
+fn serve(mut stream: TcpStream, counter: &AtomicUsize, answer: &dyn Fn(usize, &str) -> &'static str) {
+    if let Some(head) = read_head(&mut stream) {
+        let answer = answer(counter.fetch_add(1, SeqCst), &String::from_utf8(head).unwrap());
         // The gateway may have gone.
         let _ = stream.write_all(answer.as_bytes());
     }
