@@ -55,10 +55,20 @@ pub(crate) type Uses = HashMap<usize, Vec<(usize, usize)>>;
 pub(crate) struct Memberships(pub(crate) Vec<(usize, Arc<str>)>);
 
 impl Memberships {
-    fn of(&self, index: usize) -> Option<&str> {
+    fn of(&self, index: usize) -> Option<Membership<'_>> {
         let place = self.0.binary_search_by_key(&index, |(member, _)| *member).ok()?;
-        Some(&self.0[place].1)
+        let group = &self.0[place].1;
+        Some(Membership { group, is_last: self.0.get(place + 1).is_none_or(|(_, next)| next != group) })
     }
+}
+
+/// Of one operation.
+#[derive(Clone, Copy, Debug)]
+struct Membership<'a> {
+    group: &'a str,
+    /// No other member of the group stands behind it.
+    #[cfg_attr(not(feature = "multipart"), allow(dead_code, reason = "only change sets are written as a whole"))]
+    is_last: bool,
 }
 
 /// One place of the list.
@@ -178,7 +188,7 @@ impl Slot {
     /// The outcome, once there is one.
     pub(crate) fn outcome(&self, index: usize) -> Option<Outcome<'_>> {
         match &self.state {
-            State::Done(verdict) => Some(Outcome { index, label: &self.label, verdict, group: None }),
+            State::Done(verdict) => Some(Outcome { index, label: &self.label, verdict, membership: None }),
             _ => None,
         }
     }
@@ -204,12 +214,12 @@ pub struct Outcome<'a> {
     index: usize,
     label: &'a Label,
     verdict: &'a Verdict,
-    group: Option<&'a str>,
+    membership: Option<Membership<'a>>,
 }
 
 impl<'a> Outcome<'a> {
     pub(crate) fn within(self, groups: &'a Memberships) -> Self {
-        Self { group: groups.of(self.index), ..self }
+        Self { membership: groups.of(self.index), ..self }
     }
 
     /// The position of the operation in the batch, from 0.
@@ -227,7 +237,13 @@ impl<'a> Outcome<'a> {
     /// The name of the group that the operation belongs to, if it belongs to one.
     #[must_use]
     pub fn group(&self) -> Option<&'a str> {
-        self.group
+        self.membership.map(|membership| membership.group)
+    }
+
+    /// Whether it is the last one of its group.
+    #[cfg(feature = "multipart")]
+    pub(crate) fn ends_group(&self) -> bool {
+        self.membership.is_some_and(|membership| membership.is_last)
     }
 
     /// The method of the operation; GET where the operation had none that could be read.
