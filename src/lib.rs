@@ -147,6 +147,7 @@ mod service;
 
 // The way of a batch, and what its stages speak of.
 mod batch;
+mod content;
 mod pipeline;
 
 // negotiate
@@ -197,6 +198,7 @@ pub use crate::{
     batch::{Batch, Outcome},
     body::{RequestBody, ResponseBody},
     builder::{BatchBuilder, DecodeContext},
+    content::Content,
     context::BatchContext,
     draft::Draft,
     format::{Decode, DecodeLines, Encode, EncodeContext, Encoder, LineDecoder, Reply, ResultOrder},
