@@ -125,8 +125,8 @@ impl BatchBuilder<'_> {
             return Err(Rejection::too_many(limit));
         }
         let index = self.slots.len();
-        if let Some(id) = &draft.label.id {
-            if self.ids.insert(Arc::clone(id), index).is_some() {
+        if let Some(key) = draft.key.take().map(Arc::from).or_else(|| draft.label.id.clone()) {
+            if self.ids.insert(key, index).is_some() {
                 let problem = Problem::bad_request("two operations have the same id: make each one unique");
                 return Err(problem.at(format!("{}/{index}/id", self.pointer)).into());
             }
@@ -194,7 +194,7 @@ impl BatchBuilder<'_> {
 
     /// The client would like the rest to be left out after the first failure, or not. To stop is granted; to go on only
     /// where the server goes on anyway, or leaves it to the batch.
-    #[cfg(feature = "odata")]
+    #[cfg(any(feature = "multipart", feature = "odata"))]
     pub(crate) fn prefer_to_stop(&mut self, stop: bool) {
         self.stop_on_failure = stop || self.stop_on_failure && !self.cx.config.allow_on_failure;
     }

@@ -126,6 +126,8 @@ impl Default for Config {
                 Decoder::Whole(Arc::new(json::Json)),
                 #[cfg(feature = "ndjson")]
                 Decoder::Lines(Arc::new(crate::format::ndjson::Ndjson)),
+                #[cfg(feature = "multipart")]
+                Decoder::Whole(Arc::new(crate::format::multipart::Multipart)),
             ],
             encoders: vec![
                 Arc::new(json::Json),
@@ -135,6 +137,10 @@ impl Default for Config {
                 Arc::new(crate::format::ndjson::Ndjson),
                 #[cfg(feature = "odata")]
                 Arc::new(crate::format::odata::OData),
+                #[cfg(feature = "multipart")]
+                Arc::new(crate::format::multipart::Parts::Flat),
+                #[cfg(feature = "multipart")]
+                Arc::new(crate::format::multipart::Parts::Nested),
             ],
             target_policy: None,
             error_status: Arc::new(fault::status),

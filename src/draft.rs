@@ -38,6 +38,8 @@ pub struct Draft<'a> {
     has_default_type: bool,
     size: HeaderSize,
     links: Option<Box<Links>>,
+    /// What others of the batch refer to it by, if that isn't its id.
+    pub(crate) key: Option<Box<str>>,
     problem: Option<Box<Problem>>,
 }
 
@@ -58,6 +60,7 @@ impl<'a> Draft<'a> {
             has_default_type: false,
             size: HeaderSize::default(),
             links: None,
+            key: None,
             problem: None,
         }
     }
@@ -81,6 +84,13 @@ impl<'a> Draft<'a> {
             return self.refuse(Problem::bad_request(format!("an id may have {limit} bytes at most")).at("/id"));
         }
         self.label.id = Some(id.into());
+    }
+
+    /// What others of the batch refer to it by, and what has to be unique, in place of its id: where ids are only unique
+    /// within a part of the batch.
+    #[cfg(feature = "multipart")]
+    pub(crate) fn key(&mut self, key: &str) {
+        self.key = Some(key.into());
     }
 
     /// The method, in any case. GET where it isn't called.
@@ -127,7 +137,7 @@ impl<'a> Draft<'a> {
     }
 
     /// A header that belongs to the format, whatever else an operation may set.
-    #[cfg(feature = "odata")]
+    #[cfg(any(feature = "multipart", feature = "odata"))]
     pub(crate) fn own_header(&mut self, name: &HeaderName, value: &[u8]) {
         let checked = self.checked_value(name.as_str(), value).map(|value| self.message.headers.append(name, value));
         if let Err(why) = checked {

@@ -17,12 +17,16 @@ use crate::{
 };
 
 pub(crate) mod json;
+#[cfg(feature = "multipart")]
+pub(crate) mod multipart;
 #[cfg(feature = "xml")]
 pub(crate) mod multistatus;
 #[cfg(feature = "ndjson")]
 pub(crate) mod ndjson;
 #[cfg(feature = "odata")]
 pub(crate) mod odata;
+#[cfg(any(feature = "multipart", feature = "odata"))]
+mod odata_protocol;
 
 /// Reads a batch.
 ///

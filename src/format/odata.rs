@@ -7,14 +7,11 @@ use http::StatusCode;
 
 use super::{Encode, EncodeContext, Encoder, ResultOrder};
 
-mod canonical;
 mod container;
 mod members;
 mod names;
-mod prefer;
 mod request;
 mod responses;
-mod url;
 
 pub(super) use self::container::decode;
 

@@ -6,11 +6,11 @@ use bytes::Bytes;
 use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
-use super::{DIALECT, prefer::continue_on_error, request::Requests};
+use super::{DIALECT, request::Requests};
 use crate::{
     batch::Batch,
     builder::{BatchBuilder, DecodeContext},
-    format::json::Name,
+    format::{json::Name, odata_protocol::continue_on_error},
     plan::Order,
     problem::{Problem, shown, step},
     rejection::Rejection,

@@ -74,11 +74,11 @@ impl Names {
         }
     }
 
-    /// Whether values of the request of this id can be referred to: it, or its group, has to stand in `dependsOn`.
-    pub(super) fn reference(&self, on: &DependsOn, id: &str) -> Result<(), Problem> {
+    /// The id itself, if values of that request can be referred to: it, or its group, has to stand in `dependsOn`.
+    pub(super) fn reference(&self, on: &DependsOn, id: &str) -> Result<String, Problem> {
         let is_among = |name: &str| on.names.contains(name);
         match self.0.get(id) {
-            Some(Named::Request(group)) if is_among(id) || group.as_deref().is_some_and(is_among) => Ok(()),
+            Some(Named::Request(group)) if is_among(id) || group.as_deref().is_some_and(is_among) => Ok(id.to_owned()),
             _ => {
                 let detail = format!("`${0}` refers to a request, and `dependsOn` does not name `{0}`", shown(id));
                 Err(Problem::bad_request(detail))

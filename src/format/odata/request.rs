@@ -4,18 +4,20 @@ use std::collections::HashSet;
 
 use base64::Engine;
 use bytes::Bytes;
-use http::{HeaderName, header::CONTENT_TYPE};
+use http::header::CONTENT_TYPE;
 use serde_json::value::RawValue;
 
 use super::{
     members::Request,
     names::{DependsOn, Names},
-    url::Url,
 };
 use crate::{
     builder::DecodeContext,
     draft::Draft,
-    format::json::values::{BASE64, BASE64URL, members, present, shared, string, strings},
+    format::{
+        json::values::{BASE64, BASE64URL, members, present, shared, string, strings},
+        odata_protocol::{set_header, set_target},
+    },
     media_type::Family,
     problem::{Problem, shown, step},
     rejection::Rejection,
@@ -25,15 +27,12 @@ use crate::{
 pub(super) struct Requests<'a> {
     cx: DecodeContext<'a>,
     source: &'a Bytes,
-    /// What a relative URL stands below: the path of the batch, up to its last slash.
-    folder: &'a str,
     names: Names,
 }
 
 impl<'a> Requests<'a> {
     pub(super) fn new(cx: DecodeContext<'a>, source: &'a Bytes) -> Self {
-        let path = cx.head().uri.path();
-        Self { cx, source, folder: path.rfind('/').map_or("/", |slash| &path[..=slash]), names: Names::default() }
+        Self { cx, source, names: Names::default() }
     }
 
     /// Makes an operation of the next one.
@@ -67,7 +66,9 @@ impl<'a> Requests<'a> {
             draft.refuse(problem);
         }
         match request.url.and_then(string) {
-            Some(url) => self.set_target(draft, &on, shared(self.source, url)),
+            Some(url) => {
+                set_target(draft, self.cx, shared(self.source, url), "/url", |id| self.names.reference(&on, id));
+            }
             None => draft.refuse(Problem::bad_request("`url` is required, and must be a string").at("/url")),
         }
         // Only now, so that the outcome of a faulty operation has its name, method and target if it can.
@@ -120,7 +121,7 @@ impl<'a> Requests<'a> {
         Ok(())
     }
 
-    /// Each value a string; `$id` in a condition is the `etag` of that response.
+    /// Each value a string.
     fn set_headers(&self, draft: &mut Draft<'_>, on: &DependsOn, headers: &RawValue) -> Result<(), Problem> {
         let members = members(headers).ok_or_else(|| {
             Problem::bad_request("`headers` must be an object, and can't be read as one").at("/headers")
@@ -138,54 +139,11 @@ impl<'a> Requests<'a> {
             let value = string(value).ok_or_else(|| {
                 Problem::bad_request(format!("the value of `{}` must be a string", shown(&name))).at(at())
             })?;
-            let is = |other: &str| name.eq_ignore_ascii_case(other);
-            // No entity tag begins like this (RFC 9110 §8.8.3).
-            if let Some(id) = value.strip_prefix('$').filter(|_| is("if-match") || is("if-none-match")) {
-                self.names.reference(on, id).map_err(|problem| problem.at(at()))?;
-                let reference = format!("the entity tag for {name}");
-                draft.header_reference_at(&reference, id, "etag", at());
-                draft.header_from(&name, &reference);
-            } else if let Some(own) = HEADERS.iter().find(|own| is(own.as_str())) {
-                draft.own_header(own, value.as_bytes());
-            } else {
-                draft.header(&name, value.as_bytes());
-            }
+            set_header(draft, &name, value.as_bytes(), |id| self.names.reference(on, id));
         }
         Ok(())
     }
-
-    fn set_target(&self, draft: &mut Draft<'_>, on: &DependsOn, url: Bytes) {
-        let text = std::str::from_utf8(&url).expect("it was a string of a document in UTF-8");
-        match Url::parse(text) {
-            Url::Path(_) => draft.target(url, "/url"),
-            Url::Absolute { authority: Some(authority), rest } if self.cx.is_own_authority(authority) => {
-                let is_path = rest.starts_with('/');
-                draft.target(if is_path { url.slice_ref(rest.as_bytes()) } else { format!("/{rest}").into() }, "/url");
-            }
-            Url::Absolute { .. } => {
-                let detail = "an operation can't be sent to another server than the batch";
-                draft.refuse(Problem::bad_request(detail).at("/url"));
-            }
-            Url::Relative(relative) => draft.target(format!("{}{relative}", self.folder).into(), "/url"),
-            Url::Reference { id, rest } => match self.names.reference(on, id) {
-                Ok(()) => {
-                    let name = format!("${id}");
-                    draft.entity_reference(&name, id, "/url");
-                    draft.target_below(&name, rest, "/url");
-                }
-                Err(problem) => draft.refuse(problem.at("/url")),
-            },
-        }
-    }
 }
-
-/// What the format has of its own, beside what any operation may set.
-const HEADERS: [HeaderName; 4] = [
-    HeaderName::from_static("consistencylevel"),
-    HeaderName::from_static("odata-isolation"),
-    HeaderName::from_static("odata-maxversion"),
-    HeaderName::from_static("odata-version"),
-];
 
 /// JSON as it is, text as a string, anything else as base64url, or, as Microsoft Graph has it, base64.
 fn set_body(draft: &mut Draft<'_>, source: &Bytes, body: &RawValue) -> Result<(), Problem> {

@@ -3,15 +3,16 @@
 use base64::{Engine, engine::general_purpose::STANDARD};
 use bytes::Bytes;
 use http::{HeaderValue, Response, header};
-use serde_json::json;
 
-use super::canonical::Canonical;
 use crate::{
     batch::Outcome,
     content::Content,
-    format::{EncodeContext, Encoder, header_text, json::write},
+    format::{
+        EncodeContext, Encoder, header_text,
+        json::write,
+        odata_protocol::{Canonical, error},
+    },
     media_type::Family,
-    problem::Problem,
 };
 
 /// The responses of one answer.
@@ -95,15 +96,4 @@ impl Encoder for Responses {
     fn finish(&mut self, out: &mut Vec<u8>) {
         out.extend_from_slice(b"]}");
     }
-}
-
-/// As clients of this format expect it (OData JSON Format 4.01, section 21.1); they can't read problem documents. The code
-/// is the reason phrase without its spaces.
-fn error(problem: &Problem) -> serde_json::Value {
-    let code: String = problem.title().chars().filter(char::is_ascii_alphanumeric).collect();
-    let mut error = json!({"code": code, "message": problem.detail()});
-    if let Some(pointer) = problem.pointer() {
-        error["target"] = pointer.into();
-    }
-    json!({"error": error})
 }

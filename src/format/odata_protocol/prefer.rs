@@ -4,7 +4,7 @@ use http::{HeaderMap, HeaderName};
 
 /// What `Prefer` says of going on (RFC 7240; OData Protocol 4.01, section 8.2.8.3), if it says anything. The first word
 /// counts.
-pub(super) fn continue_on_error(headers: &HeaderMap) -> Option<bool> {
+pub(in crate::format) fn continue_on_error(headers: &HeaderMap) -> Option<bool> {
     let lines = headers.get_all(HeaderName::from_static("prefer")).iter().filter_map(|line| line.to_str().ok());
     lines.flat_map(|line| unquoted(line, ',')).find_map(|preference| {
         let preference = unquoted(preference, ';').next()?;

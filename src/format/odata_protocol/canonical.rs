@@ -3,7 +3,7 @@
 use std::fmt::{self, Write};
 
 /// `content-type` as `Content-Type`, `etag` as `ETag`.
-pub(super) struct Canonical<'a>(pub(super) &'a str);
+pub(in crate::format) struct Canonical<'a>(pub(in crate::format) &'a str);
 
 impl fmt::Display for Canonical<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -1,0 +1,182 @@
+//! What stands between parts (RFC 2046 §5.1.1).
+
+use mediatype::{MediaType, Name, ReadParams};
+
+use crate::problem::Problem;
+
+const NAME: Name<'static> = Name::new_unchecked("boundary");
+
+/// RFC 2046 §5.1.1.
+const LONGEST: usize = 70;
+
+/// The line that parts stand between: two hyphens, and what the content type says.
+#[derive(Debug)]
+pub(super) struct Boundary(String);
+
+impl Boundary {
+    /// That of a `multipart` content type.
+    ///
+    /// # Errors
+    ///
+    /// Where it has none that could be meant.
+    pub(super) fn of(content_type: &str) -> Result<Self, Problem> {
+        let media_type = MediaType::parse(content_type).map_err(|_| Problem::bad_request(UNREADABLE))?;
+        let mut values =
+            media_type.params().filter(|(name, _)| *name == NAME).map(|(_, value)| value.unquoted_str().into_owned());
+        match (values.next(), values.next()) {
+            (Some(value), None) if is_boundary(&value) => Ok(Self(format!("--{value}"))),
+            (Some(_), None) => Err(Problem::bad_request(UNREADABLE)),
+            (None, _) => Err(Problem::bad_request("the `Content-Type` of a multipart needs a `boundary`")),
+            (Some(_), Some(_)) => Err(Problem::bad_request("the `Content-Type` has more than one `boundary`")),
+        }
+    }
+
+    /// The parts, one after the other; in the place of the last one an error, where no closing delimiter is behind it: then
+    /// some may be missing.
+    pub(super) fn split<'a>(&'a self, body: &'a [u8]) -> impl Iterator<Item = Result<&'a [u8], Problem>> {
+        let mut lines = Lines { body, start: 0 };
+        let mut part = None;
+        let mut has_ended = false;
+        std::iter::from_fn(move || {
+            while !has_ended {
+                let Some(line) = lines.next() else {
+                    has_ended = true;
+                    let detail = if part.is_some() { CUT_OFF } else { NO_DELIMITER };
+                    return Some(Err(Problem::bad_request(detail)));
+                };
+                let Some(delimiter) = self.delimiter(line) else { continue };
+                has_ended = delimiter == Delimiter::Closing;
+                // The line end before a delimiter belongs to it. An empty part has none but that of the delimiter before.
+                let found = part.replace(lines.start).map(|start| body.get(start..lines.start - line.len()));
+                if let Some(found) = found {
+                    return Some(Ok(without_line_end(found.unwrap_or_default())));
+                }
+            }
+            None
+        })
+    }
+
+    /// Only a whole line is a delimiter, or one boundary could be taken for another which it is the beginning of. White
+    /// space may stand behind it.
+    fn delimiter(&self, line: &[u8]) -> Option<Delimiter> {
+        let rest = without_line_end(line).strip_prefix(self.0.as_bytes())?;
+        let (delimiter, padding) = match rest {
+            [b'-', b'-', padding @ ..] => (Delimiter::Closing, padding),
+            padding => (Delimiter::Opening, padding),
+        };
+        padding.iter().all(|byte| matches!(byte, b' ' | b'\t')).then_some(delimiter)
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Delimiter {
+    Opening,
+    Closing,
+}
+
+/// RFC 2046 §5.1.1, and any other character that is visible: some clients take these too.
+fn is_boundary(text: &str) -> bool {
+    (1..=LONGEST).contains(&text.len())
+        && text.bytes().all(|byte| byte == b' ' || byte.is_ascii_graphic())
+        && !text.ends_with(' ')
+}
+
+const UNREADABLE: &str = "the `boundary` of a multipart must have 1 to 70 visible characters, and must stand in quotes if it \
+                          has others than letters, digits and `-._+'` (RFC 2046 §5.1.1)";
+
+const NO_DELIMITER: &str = "the multipart has no line with its boundary; the `boundary` of the `Content-Type` is without the \
+                            two hyphens that such a line begins with";
+
+const CUT_OFF: &str = "the multipart is cut off: no line with the boundary and two hyphens behind it ends it";
+
+/// Lines, with their ends.
+struct Lines<'a> {
+    body: &'a [u8],
+    /// Of the next one.
+    start: usize,
+}
+
+impl<'a> Iterator for Lines<'a> {
+    type Item = &'a [u8];
+
+    fn next(&mut self) -> Option<&'a [u8]> {
+        let rest = &self.body[self.start..];
+        let line = &rest[..memchr::memchr(b'\n', rest).map_or(rest.len(), |end| end + 1)];
+        self.start += line.len();
+        Some(line).filter(|line| !line.is_empty())
+    }
+}
+
+/// Without one CRLF or LF at the end.
+pub(super) fn without_line_end(bytes: &[u8]) -> &[u8] {
+    match bytes {
+        [rest @ .., b'\r', b'\n'] | [rest @ .., b'\n'] => rest,
+        _ => bytes,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn boundaries_as_clients_write_them() {
+        for (content_type, expected) in [
+            ("multipart/mixed; boundary=batch_36522ad7-fc75-4b56", Some("batch_36522ad7-fc75-4b56")),
+            ("multipart/mixed;boundary=b", Some("b")),
+            (
+                "multipart/mixed; boundary=\"===============7330845974216740156==\"",
+                Some("===============7330845974216740156=="),
+            ),
+            ("multipart/mixed; Boundary=\"a b\"", Some("a b")),
+            ("multipart/mixed; boundary=\"a\\\"b\"", Some("a\"b")),
+            ("multipart/mixed; charset=utf-8; boundary=b; x=y", Some("b")),
+            ("multipart/mixed", None),
+            ("multipart/mixed; boundary=", None),
+            ("multipart/mixed; boundary=\"\"", None),
+            ("multipart/mixed; boundary=\"a \"", None),
+            ("multipart/mixed; boundary=a; boundary=b", None),
+            ("multipart/mixed; boundary=a=b", None),
+            ("multipart/mixed; boundary=\"ä\"", None),
+            ("multipart/mixed; boundary=\"a\tb\"", None),
+            (
+                "multipart/mixed; boundary=1234567890123456789012345678901234567890123456789012345678901234567890",
+                Some("1234567890123456789012345678901234567890123456789012345678901234567890"),
+            ),
+            ("multipart/mixed; boundary=12345678901234567890123456789012345678901234567890123456789012345678901", None),
+        ] {
+            let boundary = Boundary::of(content_type).ok().map(|boundary| boundary.0);
+            assert_eq!(boundary, expected.map(|text| format!("--{text}")), "{content_type}");
+        }
+    }
+
+    #[test]
+    fn parts_stand_between_whole_lines() {
+        for (body, expected) in [
+            ("--b\r\none\r\n--b\r\ntwo\r\n--b--\r\n", Ok(&["one", "two"][..])),
+            ("--b\none\n--b\ntwo\n--b--", Ok(&["one", "two"])),
+            ("preamble\r\n--b\r\none\r\n--b--\r\nepilogue\r\n--b\r\n", Ok(&["one"])),
+            ("--b \t\r\none\r\n--b-- \r\n", Ok(&["one"])),
+            ("--b\r\n\r\none\r\n\r\n--b--", Ok(&["\r\none\r\n"])),
+            ("--b\r\n--b\r\n\r\n--b--", Ok(&["", ""])),
+            ("--b--", Ok(&[])),
+            ("--b\n--b--", Ok(&[""])),
+            ("--b\none\n--bb\n--b-\n --b\n--B\nx--b\n--b--", Ok(&["one\n--bb\n--b-\n --b\n--B\nx--b"])),
+            ("--b\none\n--b---\n--b--x\n--b--", Ok(&["one\n--b---\n--b--x"])),
+            ("--b\none\r--b--\n--b--", Ok(&["one\r--b--"])),
+            ("", Err(NO_DELIMITER)),
+            ("b\r\none\r\nb--", Err(NO_DELIMITER)),
+            ("--b", Err(CUT_OFF)),
+            ("--b\r\none", Err(CUT_OFF)),
+            ("--b\r\none\r\n--b", Err(CUT_OFF)),
+            ("--b\r\none\r\n--b-", Err(CUT_OFF)),
+            ("--b\r\none\r\n--b\r\n", Err(CUT_OFF)),
+        ] {
+            let boundary = Boundary("--b".to_owned());
+            let parts: Result<Vec<_>, _> = boundary.split(body.as_bytes()).collect();
+            let parts = parts.map_err(|problem| problem.detail().to_owned());
+            let expected = expected.map(|parts| parts.iter().map(|part| part.as_bytes()).collect());
+            assert_eq!(parts, expected.map_err(str::to_owned), "{body:?}");
+        }
+    }
+}

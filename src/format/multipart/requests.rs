@@ -1,0 +1,112 @@
+//! All parts of a batch, and of its change sets.
+
+use bytes::Bytes;
+use http::header::CONTENT_TYPE;
+
+use super::{
+    DIALECT,
+    boundary::Boundary,
+    content_ids::{ContentIds, Scope, change_set, key},
+    part::{Content, Part},
+    request::Request,
+};
+use crate::{
+    batch::Batch,
+    builder::{BatchBuilder, DecodeContext},
+    format::odata_protocol::continue_on_error,
+    problem::Problem,
+    rejection::Rejection,
+};
+
+/// Reads the whole. Targets and bodies are slices of `source`.
+pub(super) fn decode(cx: DecodeContext<'_>, source: &Bytes) -> Result<Batch, Rejection> {
+    let content_type = cx.head().headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
+    let boundary = Boundary::of(content_type.unwrap_or_default())?;
+    let mut batch = cx.batch("");
+    batch.dialect(DIALECT);
+    if let Some(goes_on) = continue_on_error(&cx.head().headers) {
+        batch.prefer_to_stop(!goes_on);
+    }
+    let mut requests = Requests { cx, source, batch, ids: ContentIds::default(), change_sets: 0 };
+    for part in boundary.split(source) {
+        requests.part(part?)?;
+    }
+    requests.batch.finish()
+}
+
+/// What has been read so far.
+struct Requests<'a> {
+    cx: DecodeContext<'a>,
+    source: &'a Bytes,
+    batch: BatchBuilder<'a>,
+    ids: ContentIds,
+    change_sets: usize,
+}
+
+impl Requests<'_> {
+    fn part(&mut self, bytes: &[u8]) -> Result<(), Rejection> {
+        let part = self.read(bytes);
+        match part.content {
+            Ok(Content::Multipart(boundary, content)) => {
+                // Whole before anything of it is taken. One that has more than a whole batch may have is refused as soon as
+                // they are pushed.
+                let most = self.cx.config().limits.operations.saturating_add(1);
+                match boundary.split(content).take(most).collect::<Result<Vec<_>, _>>() {
+                    Ok(parts) if parts.is_empty() => self.refuse(Problem::bad_request(EMPTY)),
+                    Ok(parts) => self.change_set(&parts),
+                    Err(problem) => self.refuse(problem.and("nothing of this change set was carried out")),
+                }
+            }
+            _ => self.request(part, None),
+        }
+    }
+
+    fn read<'b>(&self, bytes: &'b [u8]) -> Part<'b> {
+        Part::read(bytes, self.cx.config().limits.headers)
+    }
+
+    /// In the place of a change set of which nothing can be said.
+    fn refuse(&mut self, problem: Problem) -> Result<(), Rejection> {
+        let mut draft = self.cx.operation();
+        draft.refuse(problem);
+        self.batch.push(draft)
+    }
+
+    fn change_set(&mut self, parts: &[&[u8]]) -> Result<(), Rejection> {
+        self.change_sets += 1;
+        parts.iter().try_for_each(|bytes| self.request(self.read(bytes), Some(self.change_sets)))
+    }
+
+    fn request(&mut self, part: Part<'_>, scope: Scope) -> Result<(), Rejection> {
+        let mut draft = self.cx.operation();
+        if let Some(number) = scope {
+            draft.group(&change_set(number), "");
+        }
+        let request = part.content.and_then(|content| match content {
+            Content::Http(bytes) => Request::read(bytes),
+            Content::Multipart(..) => Err(Problem::bad_request("a change set can't stand in a change set")),
+        });
+        let inner_id = || request.as_ref().ok()?.content_id(self.cx.config().limits.headers);
+        let id = part.id.or_else(inner_id);
+        if let Some(id) = &id {
+            draft.id(id);
+            draft.key(&key(id, scope));
+        }
+        match &request {
+            Ok(request) => request.fill(&mut draft, self.cx, self.source, |id| self.ids.find(id, scope)),
+            Err(problem) => draft.refuse(problem.clone()),
+        }
+        if scope.is_some() && draft.label.method.is_safe() {
+            draft.refuse(Problem::bad_request(READING).at("/method"));
+        }
+        if let Some(id) = id {
+            self.ids.add(&id, scope);
+        }
+        self.batch.push(draft)
+    }
+}
+
+const EMPTY: &str = "a change set needs at least one request";
+
+const READING: &str = "a change set can't have requests that only read (OData Protocol 4.01, section 11.7.2): send them beside \
+                       it";
