@@ -8,7 +8,7 @@ use http::{HeaderValue, Response, StatusCode, header};
 use serde::{Deserialize, Deserializer};
 use serde_json::{Value, value::RawValue};
 
-use super::MediaType;
+use super::{MediaType, multipart};
 
 /// What an answer tells of one operation.
 #[derive(Debug)]
@@ -63,8 +63,11 @@ pub(super) fn statuses(answer: &Response<Bytes>) -> Vec<StatusCode> {
 
 /// In request order.
 pub(super) fn outcomes(answer: &Response<Bytes>) -> Vec<Told> {
-    let text = std::str::from_utf8(answer.body()).expect("all formats are text");
     let content_type = answer.headers()[header::CONTENT_TYPE].to_str().expect("it is plain");
+    if answer.status() == StatusCode::OK && content_type.starts_with("multipart/") {
+        return multipart::read(content_type, answer.body());
+    }
+    let text = std::str::from_utf8(answer.body()).expect("all other formats are text");
     match (answer.status(), content_type) {
         (StatusCode::OK, "application/json") => odata(text),
         (StatusCode::MULTI_STATUS, "application/json") => native(text),
