@@ -78,17 +78,30 @@ pub(crate) fn check_requests(requests: &[Sent]) {
         for accept in ACCEPTED {
             let (answer, sent) = exchange(format.content_type(), document.clone(), accept);
             assert_eq!(sent, requests, "{format:?}: {document:?}");
-            let told = read::outcomes(&answer);
-            assert_eq!(told.len(), requests.len(), "{format:?}, {accept}: {:?}", answer.body());
-            for (told, request) in told.iter().zip(&requests) {
-                assert_told(told, &respond(request), &answer);
-            }
+            assert_tells(&answer, &requests.iter().map(respond).collect::<Vec<_>>());
         }
     }
 }
 
+/// These requests as batches, in each format that has words for all of them, as operations that know nothing of each other:
+/// content types, and what is of them.
+pub(crate) fn written(requests: &[Sent]) -> impl Iterator<Item = (&'static str, Bytes)> {
+    let fits = |format: &Format| requests.iter().all(|request| format.has_words_for(request));
+    let formats = Format::ALL.into_iter().filter(|format| *format != Format::ChangeSet).filter(fits);
+    formats.map(|format| (format.content_type(), format.write(requests).into()))
+}
+
+/// Checks that an answer, in whatever format, tells exactly these responses.
+pub(crate) fn assert_tells(answer: &Response<Bytes>, responses: &[Response<Bytes>]) {
+    let told = read::outcomes(answer);
+    assert_eq!(told.len(), responses.len(), "{answer:?}");
+    for (told, response) in told.iter().zip(responses) {
+        assert_told(told, response, answer);
+    }
+}
+
 /// All formats of answers that there are.
-const ACCEPTED: &[&str] = &[
+pub(crate) const ACCEPTED: &[&str] = &[
     "application/json",
     "application/x-ndjson",
     "multipart/mixed",

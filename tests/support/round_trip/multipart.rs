@@ -41,8 +41,11 @@ fn response(bytes: &[u8]) -> Told {
     }
 }
 
+/// A name and a value.
+type Field<'a> = (&'a [u8], &'a [u8]);
+
 /// Up to an empty line, and what is behind it.
-fn fields(mut rest: &[u8]) -> (Vec<(&[u8], &[u8])>, &[u8]) {
+fn fields(mut rest: &[u8]) -> (Vec<Field<'_>>, &[u8]) {
     let mut fields = Vec::new();
     loop {
         let (field, behind) = line(rest);
@@ -56,7 +59,7 @@ fn fields(mut rest: &[u8]) -> (Vec<(&[u8], &[u8])>, &[u8]) {
 }
 
 /// The value of the only field of this name.
-fn field(fields: &[(&[u8], &[u8])], name: &str) -> Option<String> {
+fn field(fields: &[Field<'_>], name: &str) -> Option<String> {
     let mut values = fields.iter().filter(|(other, _)| *other == name.as_bytes()).map(|(_, value)| *value);
     let value = values.next();
     assert_eq!(values.next(), None, "two of {name}");
