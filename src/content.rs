@@ -20,6 +20,17 @@ pub enum Content<'a> {
 }
 
 impl<'a> Content<'a> {
+    /// The characters of JSON or text, and none where there is no body; `None` where it is bytes.
+    #[must_use]
+    pub fn as_str(&self) -> Option<&str> {
+        match self {
+            Self::Empty => Some(""),
+            Self::Json(json) => Some(json),
+            Self::Text(text) => Some(text),
+            Self::Bytes(_) => None,
+        }
+    }
+
     /// A body of this family.
     pub(crate) fn new(family: Family, body: &'a [u8]) -> Self {
         let content = match family {

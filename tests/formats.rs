@@ -15,8 +15,8 @@ use http::{HeaderValue, Request, Response, StatusCode, header};
 use http_body_util::BodyExt;
 use tower::{Layer, ServiceExt, service_fn};
 use tower_multistatus::{
-    Batch, BatchLayer, Decode, DecodeContext, DecodeLines, Draft, Encode, EncodeContext, Encoder, LineDecoder, Order,
-    Outcome, Rejection, Reply, RequestBody,
+    Batch, BatchLayer, Content, Decode, DecodeContext, DecodeLines, Draft, Encode, EncodeContext, Encoder, LineDecoder,
+    Order, Outcome, Rejection, Reply, RequestBody,
 };
 
 /// `METHOD TARGET BODY` in each line; a line in the answer for each.
@@ -399,13 +399,11 @@ impl Encoder for Contents {
         HeaderValue::from_static("text/contents")
     }
 
-    fn start(&mut self, _out: &mut Vec<u8>) {}
-
     fn outcome(&mut self, outcome: Outcome<'_>, out: &mut Vec<u8>) {
-        out.extend_from_slice(format!("{:?}\n", outcome.content()).as_bytes());
+        let content = outcome.content();
+        assert_eq!(content.as_str().is_none(), matches!(content, Content::Bytes(_)));
+        out.extend_from_slice(format!("{content:?}\n").as_bytes());
     }
-
-    fn finish(&mut self, _out: &mut Vec<u8>) {}
 }
 
 #[tokio::test]
