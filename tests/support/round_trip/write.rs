@@ -53,8 +53,8 @@ impl Format {
             // One of the 64 lines that a part may have is for the length.
             Self::Multipart => !has_reference(request) && !has_delimiter(&request.body) && request.headers.len() < 64,
             Self::ChangeSet => {
-                let is_whole = !request.method.is_safe() && respond(request).status().is_success();
-                is_whole && Self::Multipart.has_words_for(request)
+                // One that fails has one answer for all.
+                respond(request).status().is_success() && Self::Multipart.has_words_for(request)
             }
         }
     }
