@@ -9,7 +9,9 @@ use http::{
 
 use crate::{
     config::Config,
+    content::Content,
     graph::Graph,
+    media_type::Family,
     needs::Needs,
     plan::{Kind, Order},
     problem::Problem,
@@ -274,6 +276,33 @@ impl<'a> Outcome<'a> {
     /// The reason why there is none.
     pub fn response(&self) -> Result<&'a Response<Bytes>, &'a Problem> {
         self.verdict.as_ref().map_err(AsRef::as_ref)
+    }
+
+    /// The body, as an encoder has to show it; that of a problem is its document
+    /// ([RFC 9457](https://www.rfc-editor.org/rfc/rfc9457), `application/problem+json`).
+    ///
+    /// JSON is looked through to its end each time that this is called.
+    ///
+    /// ```
+    /// use tower_multistatus::{Content, Outcome};
+    ///
+    /// /// What follows the status in a line of text.
+    /// fn show(outcome: Outcome<'_>) -> String {
+    ///     match outcome.content() {
+    ///         Content::Empty => String::new(),
+    ///         Content::Json(json) => json.replace(['\r', '\n'], " "),
+    ///         Content::Text(text) => format!("{text:?}"),
+    ///         Content::Bytes(bytes) => format!("{} bytes", bytes.len()),
+    ///         other => format!("{other:?}"),
+    ///     }
+    /// }
+    /// ```
+    #[must_use]
+    pub fn content(&self) -> Content<'a> {
+        match self.verdict {
+            Ok(response) => Content::new(Family::of(response.headers()), response.body()),
+            Err(problem) => Content::Json(problem.to_json().into()),
+        }
     }
 
     /// Whether the status is below 400.

@@ -49,8 +49,6 @@ impl Encoder for Responses {
         self.list.content_type().try_into().expect("the boundary is of letters, digits, `_` and `-`")
     }
 
-    fn start(&mut self, _out: &mut Vec<u8>) {}
-
     fn outcome(&mut self, outcome: Outcome<'_>, out: &mut Vec<u8>) {
         if matches!(self.parts, Parts::Flat) || outcome.group().is_none() {
             self.list.next(out);
