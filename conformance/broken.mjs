@@ -129,6 +129,8 @@ const graph = {
     "status of the whole": text => ({ text, status: 207 }),
     "type of the whole": text => ({ text, type: "text/plain" }),
 };
+// What only a client can see that sends groups.
+const groups = { "lost group": oneResponse(r => r.atomicityGroup, r => { delete r.atomicityGroup; }) };
 
 // Of each line of an answer, as it comes: what is to be sent in its place, `undefined` for nothing, or `CUT` or `END` for
 // no more than that. `state` is one for each answer.
@@ -171,10 +173,10 @@ const ndjson = {
 // What only a client can see that reads while it writes.
 const held = { "held back": { text: text => text, always: true } };
 
-const kinds = { json, graph, ndjson: { ...ndjson, ...held }, xml: { ...xml, ...extension } };
+const kinds = { json, graph: { ...graph, ...groups }, ndjson: { ...ndjson, ...held }, xml: { ...xml, ...extension } };
 
 if (process.argv[2] === "--list") {
-    console.log(JSON.stringify(Object.fromEntries(Object.entries({ ...kinds, dav: xml, whole: ndjson }).map(([kind, ways]) => [kind, Object.keys(ways)]))));
+    console.log(JSON.stringify(Object.fromEntries(Object.entries({ ...kinds, graph, odata: kinds.graph, dav: xml, whole: ndjson }).map(([kind, ways]) => [kind, Object.keys(ways)]))));
     process.exit();
 }
 

@@ -22,6 +22,7 @@ CLIENTS = {
     "lines_curl.py": "whole",
     "json_requests.py": "json",
     "graph.mjs": "graph",
+    "odata_json.mjs": "odata",
 }
 # What a client can't notice, and why.
 BLIND = {
@@ -31,6 +32,9 @@ BLIND = {
     },
     "xml_webdav4.py": {
         "another root": "it looks for responses wherever they stand",
+    },
+    "odata_json.mjs": {
+        "status of the whole": "it asks for no status",
     },
 }
 
