@@ -23,6 +23,10 @@ CLIENTS = {
     "json_requests.py": "json",
     "graph.mjs": "graph",
     "odata_json.mjs": "odata",
+    "multipart_google.py": "google",
+    "multipart_odata.mjs": "parts",
+    "multipart_o.mjs": "sets",
+    "multipart_sap.mjs": "sets",
 }
 # What a client can't notice, and why.
 BLIND = {
