@@ -27,6 +27,18 @@
 //!     {"id":"3","method":"get","url":"users/nobody"}]}'
 //! ```
 //!
+//! And those that send `multipart/mixed`, as those of Google do, too:
+//!
+//! ```console
+//! $ curl -i 'localhost:3000/$batch' -H 'content-type: multipart/mixed; boundary=b' --data-binary '--b
+//! Content-Type: application/http
+//! Content-ID: <1>
+//!
+//! GET /users/1 HTTP/1.1
+//!
+//! --b--'
+//! ```
+//!
 //! | route | answer |
 //! |---|---|
 //! | `GET /users/{id}` | 200, `{"id":1,"name":"Ada","email":"ada@example.com"}` |

@@ -33,12 +33,13 @@ pub(crate) struct Answer {
 
 impl Answer {
     pub(crate) fn begin(format: &dyn Encode, cx: EncodeContext, groups: Memberships) -> Self {
+        let status = cx.status(format);
         let (mut encoder, mut body) = (format.begin(cx), Vec::with_capacity(1024));
         encoder.start(&mut body);
         Self {
             encoder,
             order: format.order(),
-            status: format.status(),
+            status,
             groups,
             cookies: Some(Cookies::default()),
             body,

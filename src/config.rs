@@ -46,6 +46,8 @@ pub(crate) struct Config {
     pub(crate) decoders: Vec<Decoder>,
     /// In order of the server's preference.
     pub(crate) encoders: Vec<Arc<dyn Encode>>,
+    /// By media type, in place of the encoder's; the last one counts.
+    pub(crate) answer_statuses: Vec<(&'static str, StatusCode)>,
     pub(crate) target_policy: Option<Arc<TargetPolicy>>,
     pub(crate) error_status: Arc<ErrorStatus>,
     pub(crate) render_rejection: Arc<RenderRejection>,
@@ -142,6 +144,7 @@ impl Default for Config {
                 #[cfg(feature = "multipart")]
                 Arc::new(crate::format::multipart::Parts::Nested),
             ],
+            answer_statuses: Vec::new(),
             target_policy: None,
             error_status: Arc::new(fault::status),
             render_rejection: Arc::new(Rejection::to_response),
@@ -166,6 +169,7 @@ impl fmt::Debug for Config {
             .field("authorities", &self.authorities)
             .field("operation_headers", &self.operation_headers)
             .field("result_headers", &self.result_headers)
+            .field("answer_statuses", &self.answer_statuses)
             .finish_non_exhaustive()
     }
 }

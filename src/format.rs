@@ -263,7 +263,7 @@ pub trait Encode: Send + Sync + 'static {
         None
     }
 
-    /// The status of the answer; 207 unless overridden.
+    /// The status of the answer; 207 unless overridden, here or by [`BatchLayer::answer_status`](crate::BatchLayer::answer_status).
     fn status(&self) -> StatusCode {
         StatusCode::MULTI_STATUS
     }
@@ -324,6 +324,12 @@ impl EncodeContext {
     #[must_use]
     pub fn batch_path(&self) -> &str {
         &self.batch_path
+    }
+
+    /// The status of an answer that this format writes.
+    pub(crate) fn status(&self, format: &dyn Encode) -> StatusCode {
+        let mut statuses = self.config.answer_statuses.iter().rev();
+        statuses.find(|(media_type, _)| *media_type == self.media_type).map_or_else(|| format.status(), |found| found.1)
     }
 
     /// The names of those of a response's headers that belong into the answer

@@ -282,6 +282,27 @@ impl BatchLayer {
         self.with(|config| config.encoders.push(Arc::new(encoder)))
     }
 
+    /// The status of answers in this media type, in place of what the format has: 207 for most, and 200 for those of OData and
+    /// of Google.
+    ///
+    /// ```
+    /// use http::StatusCode;
+    /// use tower_multistatus::BatchLayer;
+    ///
+    /// // As clients of OData 2.0 want it.
+    /// let layer = BatchLayer::new().answer_status("multipart/mixed", StatusCode::ACCEPTED);
+    /// ```
+    ///
+    /// # Panics
+    ///
+    /// If no answer with a body can have it: it must be a 2xx, and neither a 204 nor a 205.
+    #[track_caller]
+    pub fn answer_status(self, media_type: &'static str, status: StatusCode) -> Self {
+        let has_body = !matches!(status, StatusCode::NO_CONTENT | StatusCode::RESET_CONTENT);
+        assert!(status.is_success() && has_body, "the answer to a batch can't have the status {status}");
+        self.with(|config| config.answer_statuses.push((media_type, status)))
+    }
+
     /// One more format, for reading and for writing.
     pub fn format(self, format: impl Decode + Encode) -> Self {
         let format = Arc::new(format);

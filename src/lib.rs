@@ -96,7 +96,7 @@
 //! `docs/streams.md` has all of that.
 //!
 //! With the feature `odata` a batch with `requests` in the place of `operations` is one of OData 4.01, or of Microsoft Graph,
-//! and is answered as such.
+//! and is answered as such. With the feature `multipart` it may be `multipart/mixed`, as clients of OData and of Google send it.
 //!
 //! Everything that protects the service belongs *inside* of the layer, where each operation passes it: authentication,
 //! rate limits, body limits. What stands outside sees one request.
@@ -123,6 +123,7 @@
 //! | `xml` | yes | answers as RFC 4918 multistatus |
 //! | `ndjson` | | batches without end: one operation a line in, one result a line out |
 //! | `odata` | | OData 4.01 JSON batches, and Microsoft Graph's `$batch` |
+//! | `multipart` | | `multipart/mixed` batches: of OData, with change sets, and of Google |
 //! | `axum` | | the module `axum`: `RouterExt::batch`, [`BatchContext`] as an extractor |
 //! | `spawn` | | `BatchLayer::spawn`, `BatchLayer::spawn_streams` |
 //! | `tracing` | | a span for each batch and each operation; the causes of failures as events |

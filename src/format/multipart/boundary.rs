@@ -10,7 +10,7 @@ const NAME: Name<'static> = Name::new_unchecked("boundary");
 const LONGEST: usize = 70;
 
 /// The line that parts stand between: two hyphens, and what the content type says.
-#[derive(Debug)]
+#[derive(Debug, PartialEq, Eq)]
 pub(super) struct Boundary(String);
 
 impl Boundary {

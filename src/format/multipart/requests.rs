@@ -27,7 +27,7 @@ pub(super) fn decode(cx: DecodeContext<'_>, source: &Bytes) -> Result<Batch, Rej
     if let Some(goes_on) = continue_on_error(&cx.head().headers) {
         batch.prefer_to_stop(!goes_on);
     }
-    let mut requests = Requests { cx, source, batch, ids: ContentIds::default(), change_sets: 0 };
+    let mut requests = Requests { cx, source, boundary: &boundary, batch, ids: ContentIds::default(), change_sets: 0 };
     for part in boundary.split(source) {
         requests.part(part?)?;
     }
@@ -38,6 +38,7 @@ pub(super) fn decode(cx: DecodeContext<'_>, source: &Bytes) -> Result<Batch, Rej
 struct Requests<'a> {
     cx: DecodeContext<'a>,
     source: &'a Bytes,
+    boundary: &'a Boundary,
     batch: BatchBuilder<'a>,
     ids: ContentIds,
     change_sets: usize,
@@ -47,6 +48,8 @@ impl Requests<'_> {
     fn part(&mut self, bytes: &[u8]) -> Result<(), Rejection> {
         let part = self.read(bytes);
         match part.content {
+            // Its requests would be taken for some that stand alone.
+            Ok(Content::Multipart(boundary, _)) if boundary == *self.boundary => Err(Rejection::malformed(SAME)),
             Ok(Content::Multipart(boundary, content)) => {
                 // Whole before anything of it is taken. One that has more than a whole batch may have is refused as soon as
                 // they are pushed.
@@ -105,6 +108,9 @@ impl Requests<'_> {
         self.batch.push(draft)
     }
 }
+
+const SAME: &str = "a change set has the boundary of the batch, so that nobody can tell which requests belong to it: nothing was \
+                    carried out";
 
 const EMPTY: &str = "a change set needs at least one request";
 
