@@ -25,7 +25,7 @@ CLIENTS = {
     "odata_json.mjs": "odata",
     "multipart_google.py": "google",
     "multipart_odata.mjs": "parts",
-    "multipart_o.mjs": "sets",
+    "multipart_o.mjs": "numbered",
     "multipart_sap.mjs": "sets",
 }
 # What a client can't notice, and why.
@@ -39,6 +39,27 @@ BLIND = {
     },
     "odata_json.mjs": {
         "status of the whole": "it asks for no status",
+    },
+    "multipart_google.py": {
+        "part told twice": "it keeps one for each id",
+        "swapped parts": "it goes by ids",
+        "lost last boundary": "it takes the end for it",
+        "no empty line before a response": "it takes what is no header for the beginning of the response",
+        "lower-case headers": "to it they are the same",
+    },
+    "multipart_odata.mjs": {
+        "line ends without CR": "it takes both",
+    },
+    "multipart_o.mjs": {
+        "no header of a response": "it looks for none",
+        "change set taken apart": "it makes the same list of a batch and of a change set",
+    },
+    "multipart_sap.mjs": {
+        "no empty line before a body": "it takes the last line for the body",
+        "no header of a response": "it looks for none",
+        "status line without a reason": "it looks for the number",
+        "line ends without CR": "it takes both",
+        "lower-case headers": "to it they are the same",
     },
 }
 
