@@ -188,9 +188,12 @@ pub(crate) fn class(name: &HeaderName, extra: &[HeaderName]) -> Class {
         "client-request-id"
         | "dataserviceversion"
         | "maxdataserviceversion"
+        | "sap-cancel-on-close"
+        | "sap-contextid-accept"
         | "sdkversion"
         | "x-csrf-token"
-        | "x-goog-api-client" => Class::Dropped,
+        | "x-goog-api-client"
+        | "x-requested-with" => Class::Dropped,
         _ => Class::Refused,
     }
 }

@@ -99,9 +99,6 @@ impl Requests<'_> {
             Ok(request) => request.fill(&mut draft, self.cx, self.source, |id| self.ids.find(id, scope)),
             Err(problem) => draft.refuse(problem.clone()),
         }
-        if scope.is_some() && draft.label.method.is_safe() {
-            draft.refuse(Problem::bad_request(READING).at("/method"));
-        }
         if let Some(id) = id {
             self.ids.add(&id, scope);
         }
@@ -113,6 +110,3 @@ const SAME: &str = "a change set has the boundary of the batch, so that nobody c
                     carried out";
 
 const EMPTY: &str = "a change set needs at least one request";
-
-const READING: &str = "a change set can't have requests that only read (OData Protocol 4.01, section 11.7.2): send them beside \
-                       it";
