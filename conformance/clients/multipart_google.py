@@ -5,7 +5,9 @@ import json
 from importlib.metadata import version
 from urllib.parse import quote
 
+import google_auth_httplib2
 import httplib2
+from google.oauth2.credentials import Credentials
 from googleapiclient.discovery import build_from_document
 from googleapiclient.errors import HttpError
 from googleapiclient.http import BatchHttpRequest, HttpRequest
@@ -146,6 +148,17 @@ for (id, response, exception), (_, method, path, body) in zip(got, asked_alone):
         checks.equal(f"described {id}: error", exception and json.loads(exception.content), json.loads(want.body))
     else:
         checks.equal(f"described {id}: what is read", response, json.loads(want.body) if want.body else "")
+
+# With credentials it has the token in each part, which a server has to allow.
+authorized = google_auth_httplib2.AuthorizedHttp(Credentials(token="a token"), http=http)
+got = []
+batch = BatchHttpRequest(batch_uri=f"{TARGET}/batch", callback=lambda *answer: got.append(answer))
+batch.add(HttpRequest(authorized, whole, f"{TARGET}/users/1"))
+checks.attempt("credentials: answer", batch.execute)
+for _, _, exception in got:
+    checks.equal("credentials: status", exception and exception.status_code, 400)
+    checks.true("credentials: which header", exception and "authorization" in exception.reason)
+checks.equal("credentials: number", len(got), 1)
 
 # It reads an answer as UTF-8 as a whole, so bytes that are none cost it all of it.
 batch = BatchHttpRequest(batch_uri=f"{TARGET}/batch")
