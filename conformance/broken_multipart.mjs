@@ -86,4 +86,5 @@ export const multipartKinds = {
     parts: { ...all, ...headers },
     numbered: { ...all, ...ids, ...changeSets },
     sets: { ...all, ...changeSets },
+    strict: { ...all, ...headers, ...changeSets },
 };

@@ -28,8 +28,11 @@ CLIENTS = {
     "multipart_odata.mjs": "parts",
     "multipart_o.mjs": "numbered",
     "multipart_sap.mjs": "sets",
+    "multipart_pyodata.py": "strict",
     "page.py": None,
 }
+# What a client wants its server to be told.
+OPTIONS = {"multipart_pyodata.py": {"MULTIPART_STATUS": "202"}}
 # What a client can't notice, and why.
 BLIND = {
     "xml_webdav.mjs": {
@@ -63,14 +66,23 @@ BLIND = {
         "line ends without CR": "it takes both",
         "lower-case headers": "to it they are the same",
     },
+    "multipart_pyodata.py": {
+        "part told twice": "it takes as many as it has asked for",
+        "lost last boundary": "it takes the end for it",
+        "no empty line before a response": "it takes what is no header for the beginning of the response",
+        "no header of a part": "it looks for none",
+        "status line without a reason": "it needs none",
+        "line ends without CR": "it takes both",
+        "lower-case headers": "to it they are the same",
+    },
 }
 
 
 class Server:
     """The example, on a port that nobody else has."""
 
-    def __init__(self):
-        env = {**os.environ, "LISTEN": "127.0.0.1:0"}
+    def __init__(self, client):
+        env = {**os.environ, "LISTEN": "127.0.0.1:0", **OPTIONS.get(client, {})}
         self.process = subprocess.Popen([SERVER], env=env, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
         self.url = self.process.stdout.readline().split()[-1]
 
@@ -124,7 +136,7 @@ def conform(clients):
     rows, failures = [], []
     for client in clients:
         began = time.monotonic()
-        with Server() as target, Server() as oracle:
+        with Server(client) as target, Server(client) as oracle:
             report = run(client, target, oracle)
         versions = ", ".join(f"{name} {version}" for name, version in report["versions"].items())
         rows.append((client, report["checks"], len(report["failures"]), time.monotonic() - began, versions))
@@ -138,7 +150,7 @@ def conform(clients):
 
 def through(client, way):
     """What a client reports of answers that are broken in one way, and how many there were."""
-    with Server() as target, Server() as oracle:
+    with Server(client) as target, Server(client) as oracle:
         with Proxy(target, way) as proxy:
             report = run(client, proxy.url, oracle, **({} if way == "nothing" else {"FIRST": "1"}))
     return report, proxy.changed
@@ -173,7 +185,7 @@ def broken(clients):
                 notes.append(f"{way}: {report['failures'][0]}")
         print(f"{client:<20} {caught:>7}")
         for note in notes:
-            print(f"    {note:.150}")
+            print(f"    {' '.join(note.split()):.150}")
     return failures
 
 

@@ -51,7 +51,8 @@
 //! | `GET /boom` | panics: a 500 in a batch, else a broken connection |
 //! | `POST /echo` | 200, what was sent |
 //!
-//! A user is also at `/users(1)` and `/users(id=1)`, as OData has it.
+//! A user is also at `/users(1)` and `/users(id=1)`, as OData has it. With `MULTIPART_STATUS=202` multipart batches are
+//! answered as clients of OData 2.0 want it.
 //!
 //! Every error is a JSON object with a `message`: 404 for a route that isn't there, and for an unknown id whatever the
 //! method, 400 for what is not JSON or doesn't say that it is, 422 for JSON that is no user.
@@ -102,7 +103,10 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         .route("/echo", post(echo))
         .layer(map_response(explain))
         .with_state(users.clone());
-    let layer = BatchLayer::new().also_path("/$batch").with_coordinator(users).allow_atomic().allow_on_failure();
+    let mut layer = BatchLayer::new().also_path("/$batch").with_coordinator(users).allow_atomic().allow_on_failure();
+    if let Ok(status) = std::env::var("MULTIPART_STATUS") {
+        layer = layer.answer_status("multipart/mixed", status.parse()?);
+    }
     let app = api.batch(layer);
 
     let address = std::env::var("LISTEN").unwrap_or_else(|_| "127.0.0.1:3000".into());
