@@ -71,6 +71,22 @@ checks.equal("by id: statuses", answer?.map(({ status }) => status), [201, 200])
 checks.equal("by id: what it is then", answer?.[1]?.body, parsed(want.body));
 checks.same("by id: where it is", await direct("GET", headers.location, {}, undefined, TARGET), await direct("GET", headers.location, {}, undefined, ORACLE));
 
+// What is refused stands in its place, and the others run.
+const faulty = service();
+const elsewhere = new ORequest("http://elsewhere.example/users/2", { method: "GET", headers: {} });
+const refused = [
+    elsewhere, request({ method: "GET", path: "//elsewhere.example/" }), request({ method: "G ET", path: "/users/2" }),
+    request({ method: "CONNECT", path: "/users/2" }), request({ method: "GET", path: "/users/2", headers: { authorization: "Bearer x" } }),
+];
+faulty.get("users/2");
+for (const one of refused) faulty.request(one);
+faulty.get("users/3");
+const around = await checks.attempt("faulty: answer", () => faulty.batch());
+checks.equal("faulty: statuses", around?.map(({ status }) => status), [200, ...refused.map(() => 400), 200]);
+for (const { status, body } of around ?? []) {
+    if (status === 400) checks.equal("faulty: error", [typeof body?.error?.code, typeof body?.error?.message], ["string", "string"]);
+}
+
 // An error of the whole is an answer that it throws.
 const many = service();
 for (let count = 0; count < 101; count++) many.get("users/1");
