@@ -183,7 +183,7 @@ pub(crate) fn class(name: &HeaderName, extra: &[HeaderName]) -> Class {
         "accept" | "accept-language" | "content-encoding" | "content-language" | "content-type" | "idempotency-key"
         | "prefer" | "range" => Class::Allowed,
         conditional if conditional.starts_with("if-") => Class::Allowed,
-        "accept-encoding" | "mime-version" | "user-agent" => Class::Dropped,
+        "accept-charset" | "accept-encoding" | "mime-version" | "user-agent" => Class::Dropped,
         // What known batch clients add to each operation about themselves.
         "client-request-id"
         | "dataserviceversion"

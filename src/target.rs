@@ -48,7 +48,8 @@ const PLAIN: [bool; 256] = {
 };
 
 /// Refuses what inner routers, proxies and file systems disagree about. An escaped slash is a separator to some of
-/// them, so it is one here too, but only for finding dot segments: by itself it is fine.
+/// them, so it is one here too, but only for finding dot segments: by itself it is fine. Others cut what stands behind a
+/// semicolon off first, so that `..;` leads upwards.
 fn check_segments(path: &[u8]) -> Result<(), &'static str> {
     let mut dots = Some(0);
     let mut rest = path;
@@ -59,7 +60,7 @@ fn check_segments(path: &[u8]) -> Result<(), &'static str> {
         };
         match byte {
             b'\\' => return Err("the path must not have a backslash, plain or percent-encoded"),
-            b'/' if matches!(dots, Some(1 | 2)) => return Err(DOTS),
+            b'/' | b';' if matches!(dots, Some(1 | 2)) => return Err(DOTS),
             b'/' => dots = Some(0),
             b'.' => dots = dots.map(|dots| dots + 1),
             _ => dots = None,
@@ -118,6 +119,9 @@ mod tests {
             "/a?next=http://evil.example/..",
             "/a?b=\\",
             "/a?../..",
+            "/a?..;/..",
+            "/a;b=../c",
+            "/...;/a..;",
             "/...",
             "/.well-known/x",
             "/a..b/c.",
@@ -159,6 +163,11 @@ mod tests {
             "/a/%2e.?q",
             "/a%2f..%2fb",
             "/a%2f..",
+            "/a/..;/b",
+            "/a/..;b=c/d",
+            "/.;",
+            "/a/%2e.%3b/b",
+            "/a%2f..;",
             "/a%z/../b",
             "/a%/..",
             "/a#b",

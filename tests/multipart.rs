@@ -131,6 +131,33 @@ async fn request_lines_are_as_clients_write_them() {
 }
 
 #[tokio::test]
+async fn what_stands_around_a_request_may_be_as_clients_write_it() {
+    for head in [
+        "Content-Type: application/http; msgtype=request",
+        "content-type: Application/HTTP\r\nContent-Transfer-Encoding: 7bit",
+        "Content-Type: application/http\r\nContent-Transfer-Encoding: 8BIT",
+        "Content-Type: application/http\r\nContent-Length: 20\r\nContent-Disposition: inline",
+    ] {
+        for blank in ["", "\r\n", "\n\r\n"] {
+            let part = format!("{head}\r\n\r\n{blank}GET /a HTTP/1.1\r\n\r\n");
+            assert_eq!(sent_in(of(&[&part])).await["target"], "/a", "{part:?}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_part_has_so_many_header_lines_as_an_operation_may_have_headers() {
+    let service = batched(BatchLayer::new().max_headers(3), echo);
+    let part = |lines: usize, inner: usize| {
+        let inner = "if-match: \"1\"\r\n".repeat(inner);
+        format!("Content-Type: application/http\r\n{}\r\nGET /a\r\n{inner}\r\n", "x: y\r\n".repeat(lines - 1))
+    };
+    for (part, status) in [(part(3, 3), 200), (part(4, 1), 400), (part(1, 4), 400)] {
+        assert_eq!(outline(&parts_of(service.clone(), &[&part]).await), json!([[null, status]]), "{part:?}");
+    }
+}
+
+#[tokio::test]
 async fn a_relative_url_is_meant_from_where_the_batch_stands() {
     let service = batched(BatchLayer::new().path("/api/v1/$batch"), echo);
     let request = |body: String| {
@@ -280,6 +307,27 @@ async fn google_is_understood() {
     }
 }
 
+/// As SAPUI5 (OData V2) and WCF Data Services write them.
+#[tokio::test]
+async fn what_clients_of_odata_add_about_themselves_is_dropped() {
+    let ours = ["accept", "accept-language", "host"];
+    let sent = sent(
+        "GET /Products?$top=20 HTTP/1.1\r\nsap-cancel-on-close: true\r\nsap-contextid-accept: header\r\n\
+         Accept: application/json\r\nAccept-Language: en\r\nAccept-Charset: UTF-8\r\nDataServiceVersion: 2.0\r\n\
+         MaxDataServiceVersion: 3.0;NetFx\r\nX-Requested-With: XMLHttpRequest\r\nx-csrf-token: foFy4UDm\r\n\
+         User-Agent: Microsoft ADO.NET Data Services\r\n\r\n\r\n",
+    )
+    .await;
+    assert!(sent["headers"].as_object().unwrap().keys().eq(ours), "{sent}");
+}
+
+#[tokio::test]
+async fn headers_of_odata_go_through() {
+    for name in ["consistencylevel", "odata-isolation", "odata-maxversion", "odata-version"] {
+        assert_eq!(sent(&format!("GET /a\r\n{name}: x\r\n\r\n")).await["headers"][name], json!(["x"]));
+    }
+}
+
 #[tokio::test]
 async fn ids_come_back_as_they_were() {
     for (id, expected) in [
@@ -299,11 +347,16 @@ async fn ids_come_back_as_they_were() {
         assert_eq!(answer[0].single().id.as_deref(), Some(expected), "{id:?}");
         assert_eq!(answer[0].single().json()["context"]["id"], id.trim(), "{id:?}");
     }
-    // As WCF Data Services have it.
-    let inside = http("POST / HTTP/1.1\r\nContent-ID: 7\r\n\r\n");
-    assert_eq!(parts_of(batched(BatchLayer::new(), echo), &[&inside]).await[0].single().id.as_deref(), Some("7"));
-    let none = named("", "GET /");
-    assert_eq!(parts_of(batched(BatchLayer::new(), echo), &[&none]).await[0].single().id, None);
+    for (part, id) in [
+        // As WCF Data Services have it.
+        (http("POST / HTTP/1.1\r\nContent-ID: 7\r\n\r\n"), json!("7")),
+        (named("8", "POST / HTTP/1.1\r\nContent-ID: 7\r\n\r\n"), json!("8")),
+        (named("", "GET /"), json!(null)),
+        (http("POST / HTTP/1.1\r\nContent-ID:\r\n\r\n"), json!(null)),
+    ] {
+        let answer = parts_of(batched(BatchLayer::new(), echo), &[&part]).await;
+        assert_eq!(outline(&answer), json!([[id, 200]]), "{part:?}");
+    }
 }
 
 #[tokio::test]
@@ -322,6 +375,7 @@ async fn a_faulty_part_is_answered_in_its_place_and_its_siblings_go_on() {
             "",
         ),
         ("Content-Type: application/http\r\nContent-ID: a\r\nContent-ID: b\r\n\r\nGET /a", "more than one", ""),
+        ("Content-Type: application/http\r\n folded: x\r\n\r\nGET /a", "`application/http`", ""),
         ("Content-Type: application/http\r\nContent-Transfer-Encoding: base64\r\n\r\nR0VUIC9h", "`binary`", ""),
         ("Content-Type: application/http\r\nContent-Transfer-Encoding: quoted-printable\r\n\r\nGET /a", "`binary`", ""),
         ("Content-Type : application/http\r\n\r\nGET /a", "can't be read", ""),
@@ -367,6 +421,8 @@ async fn a_faulty_part_is_answered_in_its_place_and_its_siblings_go_on() {
         ("Content-Type: application/http\r\n\r\nGET /a\r\nbad header\r\n\r\n", "can't be read", ""),
         ("Content-Type: application/http\r\n\r\nGET /a\r\n folded: x\r\n\r\n", "can't be read", ""),
         ("Content-Type: application/http\r\n\r\nGET /a\r\naccept: a\rb\r\n\r\n", "can't be read", ""),
+        ("Content-Type: application/http\r\n\r\nGET /a\r\naccept: a\r\n \rb: c\r\n\r\n", "can't be read", ""),
+        ("Content-Type: application/http\r\n\r\nGET /a\r\naccept: a\r\n\r\r\n b\r\n\r\n", "can't be read", ""),
         (
             "Content-Type: application/http\r\n\r\nGET /a\r\ncontent-type: a/b\r\ncontent-type: c/d\r\n\r\n",
             "only one",
@@ -418,6 +474,7 @@ async fn what_can_not_be_taken_apart_is_refused_as_a_whole() {
         ("multipart/mixed", &*good, "needs a `boundary`"),
         ("multipart/mixed; boundary=\"\"", &good, "1 to 70"),
         ("multipart/mixed; boundary=b; boundary=c", &good, "more than one `boundary`"),
+        ("multipart/mixed; boundary=b; boundary*=utf-8''c", &good, "can't be encoded"),
         ("multipart/mixed; boundary=c", &good, "no line with its boundary"),
         ("multipart/mixed; boundary=--b", &good, "no line with its boundary"),
         ("multipart/mixed; boundary=b", "", "no line with its boundary"),

@@ -90,6 +90,7 @@ async fn one_response_stands_for_a_change_set_that_failed() {
         (["/a", "/b/404", "/c"], 404, "/b/404"),
         (["/a/409", "/b", "/c"], 409, "/a/409"),
         (["/a", "/b", "/c/500"], 500, "/c/500"),
+        (["/a", "/b/424", "/c"], 424, "/b/424"),
         (["/a", "/b/303", "/c"], 303, "/b/303"),
         (["/a", "/b/304", "/c"], 304, "/b/304"),
     ] {
@@ -309,6 +310,17 @@ async fn change_sets_are_streamed_in_request_order() {
         outline(&parts(&answer)),
         json!([[null, 200], {"change set": [[null, 200], [null, 200]]}, [null, 404], [null, 200]])
     );
+}
+
+/// Their names are ours, and no client's.
+#[tokio::test]
+async fn change_sets_need_no_long_names_to_be_allowed() {
+    let recorder = Recorder::default();
+    let layer = BatchLayer::new().with_coordinator(recorder.clone()).max_id_bytes(1);
+    let set = change_set(&[&named("1", "POST /a"), &named("2", "POST $1/b")]);
+    let long = change_set(&[&named("1", "POST /a"), &named("22", "POST /b")]);
+    let answer = parts_of(batched(layer, obedient(&recorder.log)), &[&set, &long, &http("GET /c")]).await;
+    assert_eq!(outline(&answer), json!([{"change set": [["1", 200], ["2", 200]]}, [null, 400], [null, 200]]));
 }
 
 /// Ids and names of change sets of our own making can't be mixed up with those of clients.

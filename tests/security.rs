@@ -179,14 +179,23 @@ async fn ssrf_through_targets() {
         "/a/.%2E/b",
         "/a/..%2fb",
         "/a%2F..",
+        "/a/..;/b",
+        "/a/%2e%2e;x=y/b",
     ] {
         for member in ["path", "url"] {
             refused_unsent(BatchLayer::new(), json!({member: target})).await;
         }
     }
-    for target in
-        ["/@user", "/a//b", "/a?next=http://evil.example/../x", "/a:80", "/a?b=\\", "/..a/...", "/%252e%252e/a"]
-    {
+    for target in [
+        "/@user",
+        "/a//b",
+        "/a?next=http://evil.example/../x",
+        "/a:80",
+        "/a?b=\\",
+        "/..a/...",
+        "/%252e%252e/a",
+        "/a;b=../c",
+    ] {
         let seen = received(BatchLayer::new(), batch(""), json!({"path": target})).await;
         assert_eq!(seen["target"], target);
         assert_eq!(seen["headers"]["host"], json!(["api.example.com"]));

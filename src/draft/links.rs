@@ -77,6 +77,11 @@ impl Draft<'_> {
             self.unknown_group();
             return self.refuse(Problem::bad_request(detail).at(pointer));
         }
+        self.own_group(name, pointer);
+    }
+
+    /// The same by a name of the format's own making, which may be of any length.
+    pub(crate) fn own_group(&mut self, name: &str, pointer: &'static str) {
         self.links().relations.group = Some(Membership { name: name.into(), pointer });
     }
 

@@ -21,6 +21,9 @@ impl Boundary {
     /// Where it has none that could be meant.
     pub(super) fn of(content_type: &str) -> Result<Self, Problem> {
         let media_type = MediaType::parse(content_type).map_err(|_| Problem::bad_request(UNREADABLE))?;
+        if media_type.params().any(|(name, _)| is_encoded(name.as_str())) {
+            return Err(Problem::bad_request(ENCODED));
+        }
         let mut values =
             media_type.params().filter(|(name, _)| *name == NAME).map(|(_, value)| value.unquoted_str().into_owned());
         match (values.next(), values.next()) {
@@ -44,6 +47,10 @@ impl Boundary {
                     let detail = if part.is_some() { CUT_OFF } else { NO_DELIMITER };
                     return Some(Err(Problem::bad_request(detail)));
                 };
+                if part.is_none() && line.strip_prefix(MARK).is_some_and(|line| self.delimiter(line).is_some()) {
+                    has_ended = true;
+                    return Some(Err(Problem::bad_request(MARKED)));
+                }
                 let Some(delimiter) = self.delimiter(line) else { continue };
                 has_ended = delimiter == Delimiter::Closing;
                 // The line end before a delimiter belongs to it. An empty part has none but that of the delimiter before.
@@ -74,6 +81,11 @@ enum Delimiter {
     Closing,
 }
 
+/// `boundary*`, `boundary*0`: those that understand it would take it, and not the plain one beside it.
+fn is_encoded(name: &str) -> bool {
+    name.split_once('*').is_some_and(|(name, _)| NAME == *name)
+}
+
 /// RFC 2046 §5.1.1, and any other character that is visible: some clients take these too.
 fn is_boundary(text: &str) -> bool {
     (1..=LONGEST).contains(&text.len())
@@ -84,10 +96,17 @@ fn is_boundary(text: &str) -> bool {
 const UNREADABLE: &str = "the `boundary` of a multipart must have 1 to 70 visible characters, and must stand in quotes if it \
                           has others than letters, digits and `-._+'` (RFC 2046 §5.1.1)";
 
+const ENCODED: &str = "the `boundary` of a multipart can't be encoded, or in pieces (RFC 2231)";
+
 const NO_DELIMITER: &str = "the multipart has no line with its boundary; the `boundary` of the `Content-Type` is without the \
                             two hyphens that such a line begins with";
 
 const CUT_OFF: &str = "the multipart is cut off: no line with the boundary and two hyphens behind it ends it";
+
+/// What some writers put before any text. Taken for a preamble, which nobody reads, it would take the first part with it.
+const MARK: &[u8] = "\u{feff}".as_bytes();
+
+const MARKED: &str = "the multipart begins with a byte order mark, which would hide its first part: leave that out";
 
 /// Lines, with their ends.
 struct Lines<'a> {
@@ -136,6 +155,8 @@ mod tests {
             ("multipart/mixed; boundary=\"\"", None),
             ("multipart/mixed; boundary=\"a \"", None),
             ("multipart/mixed; boundary=a; boundary=b", None),
+            ("multipart/mixed; boundary=a; boundary*=utf-8''b", None),
+            ("multipart/mixed; Boundary*0=a; boundary*1=b", None),
             ("multipart/mixed; boundary=a=b", None),
             ("multipart/mixed; boundary=\"ä\"", None),
             ("multipart/mixed; boundary=\"a\tb\"", None),
@@ -166,6 +187,8 @@ mod tests {
             ("--b\none\r--b--\n--b--", Ok(&["one\r--b--"])),
             ("", Err(NO_DELIMITER)),
             ("b\r\none\r\nb--", Err(NO_DELIMITER)),
+            ("\u{feff}--b\none\n--b\ntwo\n--b--", Err(MARKED)),
+            ("\u{feff}preamble\n--b\none\n\u{feff}--b\n--b--", Ok(&["one\n\u{feff}--b"])),
             ("--b", Err(CUT_OFF)),
             ("--b\r\none", Err(CUT_OFF)),
             ("--b\r\none\r\n--b", Err(CUT_OFF)),

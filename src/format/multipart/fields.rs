@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 
+use super::boundary::without_line_end;
 use crate::problem::Problem;
 
 /// A block of header fields (RFC 5322 §2.2, RFC 9112 §5), and what stands behind it.
@@ -64,7 +65,7 @@ pub(super) fn only<'a>(fields: &[httparse::Header<'a>], name: &str) -> Result<Op
     match (values.next(), values.next()) {
         (None, _) => Ok(None),
         (Some(value), None) => match std::str::from_utf8(value) {
-            Ok(value) => Ok(Some(value.trim_matches([' ', '\t']))),
+            Ok(value) => Ok(Some(value)),
             Err(_) => Err(Problem::bad_request(format!("the `{name}` of the part is not UTF-8"))),
         },
         (Some(_), Some(_)) => Err(Problem::bad_request(format!("the part has more than one `{name}`"))),
@@ -76,21 +77,20 @@ fn is_continuation(line: &[u8]) -> bool {
     matches!(line, [b' ' | b'\t', ..])
 }
 
-/// Joins what belongs together; a line end with white space behind it is one space.
+/// Joins what belongs together; a line end with white space around it is one space. Nothing else is taken away: what is a
+/// fault stays one.
 fn unfold(text: &[u8]) -> Vec<u8> {
+    let is_space = |byte: &u8| matches!(byte, b' ' | b'\t');
     let mut unfolded = Vec::with_capacity(text.len());
     for line in text.split_inclusive(|&byte| byte == b'\n') {
-        // The first line belongs to none, and is left as the fault that it is.
+        // The first line belongs to none.
         if is_continuation(line) && !unfolded.is_empty() {
-            while matches!(unfolded.last(), Some(b'\r' | b'\n' | b' ' | b'\t')) {
+            unfolded.truncate(without_line_end(&unfolded).len());
+            while unfolded.last().is_some_and(is_space) {
                 unfolded.pop();
             }
             unfolded.push(b' ');
-            unfolded.extend_from_slice(line.trim_ascii_start());
-            // Of nothing but white space: there is nothing left, not even its end.
-            if !unfolded.ends_with(b"\n") {
-                unfolded.push(b'\n');
-            }
+            unfolded.extend(line.iter().skip_while(|byte| is_space(byte)));
         } else {
             unfolded.extend_from_slice(line);
         }
@@ -150,6 +150,10 @@ mod tests {
             "a b\r\n\r\n",
             ": b\r\n\r\n",
             "a: b\rc: d\r\n\r\n",
+            "a: b\r\n \rc: d\r\n\r\n",
+            "a: b\r\r\n c\r\n\r\n",
+            "a: b\r\n\r\r\n c\r\n\r\n",
+            "a: b\r\n \x0cc\r\n\r\n",
             "a: b\0\r\n\r\n",
             "ä: b\r\n\r\n",
             "1:\n2:\n3:\n4:\n5:\n6:\n7:\n8:\n9:\n\n",

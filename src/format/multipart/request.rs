@@ -28,7 +28,7 @@ impl<'a> Request<'a> {
         Ok(Self { method, target, header: Fields::take(rest) })
     }
 
-    /// Makes an operation of it. `follow` tells whom a `$id` means; back comes the `Content-ID` that some clients put here.
+    /// Makes an operation of it. `follow` tells whom a `$id` means.
     pub(super) fn fill(
         &self,
         draft: &mut Draft<'_>,

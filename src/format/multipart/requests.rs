@@ -83,7 +83,7 @@ impl Requests<'_> {
     fn request(&mut self, part: Part<'_>, scope: Scope) -> Result<(), Rejection> {
         let mut draft = self.cx.operation();
         if let Some(number) = scope {
-            draft.group(&change_set(number), "");
+            draft.own_group(&change_set(number), "");
         }
         let request = part.content.and_then(|content| match content {
             Content::Http(bytes) => Request::read(bytes),
