@@ -99,6 +99,7 @@
 //!
 //! With the feature `odata` a batch with `requests` in the place of `operations` is one of OData 4.01, or of Microsoft Graph,
 //! and is answered as such. With the feature `multipart` it may be `multipart/mixed`, as clients of OData and of Google send it.
+//! `docs/clients.md` shows how they are pointed here.
 //!
 //! Everything that protects the service belongs *inside* of the layer, where each operation passes it: authentication,
 //! rate limits, body limits. What stands outside sees one request.
@@ -229,6 +230,11 @@ struct Programs;
 #[cfg(doctest)]
 #[doc = include_str!("../docs/formats.md")]
 struct Formats;
+
+/// And that of the page about clients, whose other languages `conformance/` runs.
+#[cfg(doctest)]
+#[doc = include_str!("../docs/clients.md")]
+struct Clients;
 
 /// And that of the page about batches without end.
 #[cfg(all(doctest, feature = "ndjson"))]
