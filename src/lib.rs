@@ -254,3 +254,8 @@ struct Streams;
 #[cfg(all(doctest, feature = "axum", feature = "grpc"))]
 #[doc = include_str!("../docs/tonic.md")]
 struct Tonic;
+
+/// And that of the page about hyper.
+#[cfg(doctest)]
+#[doc = include_str!("../docs/hyper.md")]
+struct Hyper;
