@@ -13,7 +13,7 @@ pub enum Content<'a> {
     /// It can be embedded in a JSON document without a further look: any client can read it (RFC 7493 §2.1 and §2.2), and
     /// it is nested no more than 61 levels deep. Between its tokens there may be line ends.
     Json(Cow<'a, str>),
-    /// The characters of a `text/*` type in UTF-8.
+    /// The characters of a `text/*` type in UTF-8, or of any other with `charset=utf-8`.
     Text(&'a str),
     /// Anything else: of another type, of none, or not what its type says that it is.
     Bytes(&'a [u8]),

@@ -10,7 +10,7 @@ pub(crate) enum Family {
     Json,
     /// Another type with the suffix `+json` (RFC 6839 §3.1).
     JsonBased,
-    /// `text/*` in UTF-8.
+    /// `text/*` in UTF-8, and whatever says that it is UTF-8: only of text has that a meaning.
     Text,
     /// Anything else, and what says nothing of itself.
     Binary,
@@ -32,7 +32,9 @@ impl Family {
             Self::Json
         } else if media_type.suffix == Some(names::JSON) {
             Self::JsonBased
-        } else if media_type.ty == names::TEXT && is_utf8(&media_type) {
+        } else if is_utf8(&media_type)
+            && (media_type.ty == names::TEXT || media_type.get_param(names::CHARSET).is_some())
+        {
             Self::Text
         } else {
             Self::Binary
@@ -71,6 +73,10 @@ mod tests {
             ("text/plain", Family::Text),
             ("text/html; charset=utf-8", Family::Text),
             ("text/html; charset=iso-8859-1", Family::Binary),
+            ("application/xml; charset=utf-8", Family::Text),
+            ("application/javascript;charset=\"UTF-8\"", Family::Text),
+            ("application/xml; charset=utf-16", Family::Binary),
+            ("application/xml", Family::Binary),
             ("application/octet-stream", Family::Binary),
             ("application/jsonp", Family::Binary),
             ("", Family::Binary),
