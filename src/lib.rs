@@ -95,6 +95,8 @@
 //! batch can be a stream too: operations run while it is still being read, a million of them in constant memory.
 //! `docs/streams.md` has all of that.
 //!
+//! `docs/formats.md` compares the formats, and has one of a user's own in 40 lines.
+//!
 //! With the feature `odata` a batch with `requests` in the place of `operations` is one of OData 4.01, or of Microsoft Graph,
 //! and is answered as such. With the feature `multipart` it may be `multipart/mixed`, as clients of OData and of Google send it.
 //! `docs/clients.md` shows how they are pointed here.
@@ -149,6 +151,7 @@ mod service;
 
 // The way of a batch, and what its stages speak of.
 mod batch;
+mod content;
 mod pipeline;
 
 // negotiate
@@ -199,6 +202,7 @@ pub use crate::{
     batch::{Batch, Outcome},
     body::{RequestBody, ResponseBody},
     builder::{BatchBuilder, DecodeContext},
+    content::Content,
     context::BatchContext,
     draft::Draft,
     format::{Decode, DecodeLines, Encode, EncodeContext, Encoder, LineDecoder, Reply, ResultOrder},
@@ -226,6 +230,11 @@ struct Programs;
 #[cfg(doctest)]
 #[doc = include_str!("../docs/clients.md")]
 struct Clients;
+
+/// And that of the page about formats.
+#[cfg(doctest)]
+#[doc = include_str!("../docs/formats.md")]
+struct Formats;
 
 /// And that of the page about batches without end.
 #[cfg(all(doctest, feature = "ndjson"))]

@@ -1,11 +1,11 @@
-//! What the content of a message is, as its `Content-Type` has it (RFC 9110 §8.3).
+//! Of which kind the content of a message is, as its `Content-Type` has it (RFC 9110 §8.3).
 
 use http::{HeaderMap, HeaderValue, header};
 use mediatype::{MediaType, ReadParams, names};
 
-/// How content can be shown inside of a text format.
+/// What reads content of this media type.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Content {
+pub(crate) enum Family {
     /// `application/json`, with or without a charset.
     Json,
     /// Another type with the suffix `+json` (RFC 6839 §3.1).
@@ -16,7 +16,7 @@ pub(crate) enum Content {
     Binary,
 }
 
-impl Content {
+impl Family {
     pub(crate) fn of(headers: &HeaderMap) -> Self {
         headers.get(header::CONTENT_TYPE).map_or(Self::Binary, Self::from_value)
     }
@@ -64,19 +64,19 @@ mod tests {
     #[test]
     fn kinds_of_content() {
         for (content_type, expected) in [
-            ("application/json", Content::Json),
-            ("Application/JSON; charset=\"UTF-8\"", Content::Json),
-            ("application/problem+json", Content::JsonBased),
-            ("application/vnd.acme.v2+json;q=1", Content::JsonBased),
-            ("text/plain", Content::Text),
-            ("text/html; charset=utf-8", Content::Text),
-            ("text/html; charset=iso-8859-1", Content::Binary),
-            ("application/octet-stream", Content::Binary),
-            ("application/jsonp", Content::Binary),
-            ("", Content::Binary),
-            ("garbage", Content::Binary),
+            ("application/json", Family::Json),
+            ("Application/JSON; charset=\"UTF-8\"", Family::Json),
+            ("application/problem+json", Family::JsonBased),
+            ("application/vnd.acme.v2+json;q=1", Family::JsonBased),
+            ("text/plain", Family::Text),
+            ("text/html; charset=utf-8", Family::Text),
+            ("text/html; charset=iso-8859-1", Family::Binary),
+            ("application/octet-stream", Family::Binary),
+            ("application/jsonp", Family::Binary),
+            ("", Family::Binary),
+            ("garbage", Family::Binary),
         ] {
-            assert_eq!(Content::from_value(&HeaderValue::from_static(content_type)), expected, "{content_type}");
+            assert_eq!(Family::from_value(&HeaderValue::from_static(content_type)), expected, "{content_type}");
         }
     }
 }

@@ -15,7 +15,7 @@ use super::{
 use crate::{
     builder::DecodeContext,
     draft::Draft,
-    media_type::Content,
+    media_type::Family,
     problem::{Problem, shown, step},
 };
 
@@ -167,7 +167,7 @@ fn set_body(
         return Ok(());
     }
     if draft.headers().contains_key(CONTENT_TYPE)
-        && !Content::of(draft.headers()).is_json()
+        && !Family::of(draft.headers()).is_json()
         && body.get().starts_with('"')
     {
         let text = string(body)
