@@ -278,6 +278,15 @@ impl<'a> Outcome<'a> {
         self.verdict.as_ref().map_err(AsRef::as_ref)
     }
 
+    /// How the call of a gRPC method has ended; `None` where the operation was none, or did not get as far
+    /// ([`BatchLayer::grpc`](crate::BatchLayer::grpc)).
+    #[cfg(feature = "grpc")]
+    #[cfg_attr(docsrs, doc(cfg(feature = "grpc")))]
+    #[must_use]
+    pub fn grpc(&self) -> Option<&'a crate::GrpcStatus> {
+        self.response().ok()?.extensions().get()
+    }
+
     /// The body, as an encoder has to show it; that of a problem is its document
     /// ([RFC 9457](https://www.rfc-editor.org/rfc/rfc9457), `application/problem+json`).
     ///

@@ -11,6 +11,7 @@ use http::{
 use crate::{
     batch::{Label, Message},
     builder::DecodeContext,
+    grpc,
     inherit::{self, Class},
     json_text,
     needs::{Needs, Value},
@@ -202,6 +203,12 @@ impl<'a> Draft<'a> {
         &self.message.headers
     }
 
+    /// Whether it is a call of a gRPC method, by the headers that have been set so far: then the body is one message
+    /// ([`BatchLayer::grpc`](crate::BatchLayer::grpc)).
+    pub(crate) fn is_call(&self) -> bool {
+        grpc::is_call(self.cx.config(), self.headers())
+    }
+
     /// The body, and what it is if no `content-type` header is set, before or after.
     pub fn body(&mut self, body: Bytes, content_type: Option<HeaderValue>) {
         self.message.body = Some(body);
@@ -272,6 +279,9 @@ impl<'a> Draft<'a> {
         };
         if *method == Method::POST && config.mount.names(target.path()) {
             return Some(Problem::bad_request("a batch can't be an operation of a batch").at(self.target_pointer));
+        }
+        if let Some(problem) = grpc::fault(config, method, &self.message.headers) {
+            return Some(problem);
         }
         match &config.target_policy {
             Some(policy) if !policy(method, target) => {

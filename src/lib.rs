@@ -127,6 +127,7 @@
 //! | `ndjson` | | batches without end: one operation a line in, one result a line out |
 //! | `odata` | | OData 4.01 JSON batches, and Microsoft Graph's `$batch` |
 //! | `multipart` | | `multipart/mixed` batches: of OData, with change sets, and of Google |
+//! | `grpc` | | `BatchLayer::grpc`: calls of gRPC methods |
 //! | `axum` | | the module `axum`: `RouterExt::batch`, [`BatchContext`] as an extractor |
 //! | `spawn` | | `BatchLayer::spawn`, `BatchLayer::spawn_streams` |
 //! | `tracing` | | a span for each batch and each operation; the causes of failures as events |
@@ -183,6 +184,11 @@ mod dispatch;
 mod extract;
 pub mod fault;
 mod groups;
+#[cfg(feature = "grpc")]
+mod grpc;
+#[cfg(not(feature = "grpc"))]
+#[path = "grpc/absent.rs"]
+mod grpc;
 mod inherit;
 mod intake;
 mod running;
@@ -198,6 +204,9 @@ mod answer;
 mod cookies;
 mod stream;
 
+#[cfg(feature = "grpc")]
+#[cfg_attr(docsrs, doc(cfg(feature = "grpc")))]
+pub use crate::grpc::GrpcStatus;
 pub use crate::{
     batch::{Batch, Outcome},
     body::{RequestBody, ResponseBody},
@@ -226,17 +235,27 @@ struct Readme;
 #[doc = include_str!("../docs/programs.md")]
 struct Programs;
 
-/// And that of the page about clients, whose other languages `conformance/` runs.
-#[cfg(doctest)]
-#[doc = include_str!("../docs/clients.md")]
-struct Clients;
-
 /// And that of the page about formats.
 #[cfg(doctest)]
 #[doc = include_str!("../docs/formats.md")]
 struct Formats;
 
+/// And that of the page about clients, whose other languages `conformance/` runs.
+#[cfg(doctest)]
+#[doc = include_str!("../docs/clients.md")]
+struct Clients;
+
 /// And that of the page about batches without end.
 #[cfg(all(doctest, feature = "ndjson"))]
 #[doc = include_str!("../docs/streams.md")]
 struct Streams;
+
+/// And that of the page about gRPC.
+#[cfg(all(doctest, feature = "axum", feature = "grpc"))]
+#[doc = include_str!("../docs/tonic.md")]
+struct Tonic;
+
+/// And that of the page about hyper.
+#[cfg(doctest)]
+#[doc = include_str!("../docs/hyper.md")]
+struct Hyper;

@@ -143,6 +143,10 @@ impl Responses {
                 if !response.body().is_empty() {
                     body(response, xml);
                 }
+                #[cfg(feature = "grpc")]
+                if let Some(status) = outcome.grpc() {
+                    grpc(status, xml);
+                }
             }
             Err(problem) => xml.element("b:body", [("type", "application/problem+json")], &problem.to_json()),
         }
@@ -164,6 +168,15 @@ fn body(response: &Response<Bytes>, xml: &mut Xml<'_>) {
             xml.element("b:body", attributes, &STANDARD.encode(response.body()));
         }
     }
+}
+
+/// How a call has ended; with what else is said of it, in base64.
+#[cfg(feature = "grpc")]
+fn grpc(status: &crate::GrpcStatus, xml: &mut Xml<'_>) {
+    let code = status.code().to_string();
+    let message = Some(("message", status.message())).filter(|(_, message)| !message.is_empty());
+    let attributes = [("status", &*code)].into_iter().chain(message);
+    xml.element("b:grpc", attributes, &STANDARD.encode(status.details()));
 }
 
 /// Where a new or another resource is (§14.9).

@@ -40,7 +40,14 @@ impl Results {
         out.extend_from_slice(br#","status":"#);
         out.extend_from_slice(outcome.status().as_str().as_bytes());
         match outcome.response() {
-            Ok(response) => self.response(outcome, response, out),
+            Ok(response) => {
+                self.response(outcome, response, out);
+                #[cfg(feature = "grpc")]
+                if let Some(status) = outcome.grpc() {
+                    out.extend_from_slice(br#","grpc":"#);
+                    write(out, status);
+                }
+            }
             Err(problem) => {
                 out.extend_from_slice(br#","error":"#);
                 write(out, problem);
