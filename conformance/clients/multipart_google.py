@@ -149,16 +149,26 @@ for (id, response, exception), (_, method, path, body) in zip(got, asked_alone):
     else:
         checks.equal(f"described {id}: what is read", response, json.loads(want.body) if want.body else "")
 
-# With credentials it has the token in each part, which a server has to allow.
+# With credentials it has the token in each part and in the head of the batch. Another one than that a server has to allow.
 authorized = google_auth_httplib2.AuthorizedHttp(Credentials(token="a token"), http=http)
 got = []
 batch = BatchHttpRequest(batch_uri=f"{TARGET}/batch", callback=lambda *answer: got.append(answer))
 batch.add(HttpRequest(authorized, whole, f"{TARGET}/users/1"))
 checks.attempt("credentials: answer", batch.execute)
-for _, _, exception in got:
-    checks.equal("credentials: status", exception and exception.status_code, 400)
-    checks.true("credentials: which header", exception and "authorization" in exception.reason)
+for _, response, exception in got:
+    checks.equal("credentials: none is refused", exception, None)
+    checks.equal("credentials: what is read", json.loads(response[1])["id"], 1)
 checks.equal("credentials: number", len(got), 1)
+
+other = google_auth_httplib2.AuthorizedHttp(Credentials(token="another token"), http=http)
+got = []
+batch = BatchHttpRequest(batch_uri=f"{TARGET}/batch", callback=lambda *answer: got.append(answer))
+batch.add(HttpRequest(other, whole, f"{TARGET}/users/1"))
+checks.attempt("another token: answer", lambda: batch.execute(http=authorized))
+for _, _, exception in got:
+    checks.equal("another token: status", exception and exception.status_code, 400)
+    checks.true("another token: which header", exception and "authorization" in exception.reason)
+checks.equal("another token: number", len(got), 1)
 
 # It reads an answer as UTF-8 as a whole, so bytes that are none cost it all of it.
 batch = BatchHttpRequest(batch_uri=f"{TARGET}/batch")
