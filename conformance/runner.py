@@ -30,6 +30,7 @@ CLIENTS = {
     "multipart_sap.mjs": "sets",
     "multipart_pyodata.py": "strict",
     "page.py": None,
+    "dav_inside.py": None,
 }
 # What a client wants its server to be told.
 OPTIONS = {"multipart_pyodata.py": {"MULTIPART_STATUS": "202"}}
