@@ -19,11 +19,13 @@ fn seeds(target: &str) -> Vec<(String, Vec<u8>)> {
 
 #[test]
 fn each_seed_ends_as_its_name_says() {
-    let seeds = seeds("decode");
-    assert!(seeds.len() >= 70);
-    for (name, document) in seeds {
+    let (json, parts) = (seeds("decode"), seeds("multipart"));
+    assert!(json.len() >= 70 && parts.len() >= 25);
+    let ended = json.into_iter().map(|(name, document)| (name, decode::check(&document)));
+    for (name, (status, failed)) in
+        ended.chain(parts.into_iter().map(|(name, seed)| (name, decode::check_parts(&seed))))
+    {
         println!("{name}");
-        let (status, failed) = decode::check(&document);
         let end = match (status, failed) {
             (StatusCode::MULTI_STATUS | StatusCode::OK, 0) => "good-",
             (StatusCode::MULTI_STATUS | StatusCode::OK, _) => "faulty-",
@@ -36,7 +38,8 @@ fn each_seed_ends_as_its_name_says() {
 #[test]
 fn each_seed_means_the_same_in_every_format() {
     let json = seeds("decode").into_iter().map(|(name, document)| (name, [b"j", &*document].concat()));
-    for (name, input) in json.chain(seeds("round_trip")) {
+    let parts = seeds("multipart").into_iter().map(|(name, document)| (name, [b"m", &*document].concat()));
+    for (name, input) in json.chain(parts).chain(seeds("round_trip")) {
         println!("{name}");
         let sent = round_trip::check(&input);
         assert!(sent > 0 || !name.starts_with("good-"), "{name}");

@@ -155,7 +155,12 @@ fn exchange(content_type: &str, document: Bytes, accept: &str) -> (Response<Byte
 fn layer() -> BatchLayer {
     let own = ["consistencylevel", "odata-isolation", "odata-maxversion", "odata-version"];
     let layer = own.iter().fold(BatchLayer::new(), |layer, name| layer.allow_header(HeaderName::from_static(name)));
-    let layer = layer.with_coordinator(Willing).allow_atomic().allow_on_failure().max_operations(100_000);
+    let layer = layer
+        .authority("localhost")
+        .with_coordinator(Willing)
+        .allow_atomic()
+        .allow_on_failure()
+        .max_operations(100_000);
     let layer = layer.max_request_bytes(1 << 26).max_response_bytes(1 << 26);
     layer.max_line_bytes(1 << 26).max_result_bytes(1 << 26).max_in_flight_bytes(1 << 26)
 }
