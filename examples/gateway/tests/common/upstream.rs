@@ -7,6 +7,7 @@ use std::{
         Arc, Mutex,
         atomic::{AtomicUsize, Ordering::SeqCst},
     },
+    thread,
     time::Duration,
 };
 
@@ -92,7 +93,9 @@ impl Upstream {
 
     /// Its connections break, and new ones are refused.
     pub(crate) fn kill(&mut self) {
-        self.runtime.take().unwrap().shutdown_background();
+        let runtime = self.runtime.take().unwrap();
+        // Until nothing of it runs; which a thread of another runtime may not wait for.
+        thread::spawn(move || runtime.shutdown_timeout(Duration::from_secs(60))).join().unwrap();
     }
 
     /// At the same address as before.
@@ -164,5 +167,7 @@ async fn headers(request: Request) -> String {
     for (name, value) in request.headers() {
         lines.push_str(&format!("{name}: {}\n", value.to_str().unwrap()));
     }
+    // What isn't read would make the server close the connection.
+    axum::body::to_bytes(request.into_body(), usize::MAX).await.unwrap();
     lines
 }
