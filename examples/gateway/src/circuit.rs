@@ -13,7 +13,9 @@ use tower::{
     load::{CompleteOnResponse, Load, PeakEwma, peak_ewma::Cost},
 };
 
-use crate::{answer::Exchanged, fault::Fault, health::Health, outgoing::Outgoing, upstream::Upstream};
+use crate::{
+    answer::Exchanged, attempt::Attempt, fault::Fault, health::Health, outgoing::Outgoing, upstream::Upstream,
+};
 
 /// What an upstream of which nothing is known is taken to need. It must not look faster than the others.
 const UNKNOWN: Duration = Duration::from_millis(50);
@@ -27,6 +29,8 @@ pub(crate) struct HasBroken;
 /// One upstream that is not ready while it is left alone.
 pub(crate) struct Circuit {
     health: Arc<Health>,
+    /// How long a request may take.
+    timeout: Duration,
     upstream: Upstream,
     measured: PeakEwma<Upstream>,
     /// How often it had been left alone when `measured` began.
@@ -34,8 +38,8 @@ pub(crate) struct Circuit {
 }
 
 impl Circuit {
-    pub(crate) fn new(upstream: Upstream, health: Arc<Health>) -> Self {
-        Self { measured: measured(upstream.clone()), rests: health.rests(), upstream, health }
+    pub(crate) fn new(upstream: Upstream, health: Arc<Health>, timeout: Duration) -> Self {
+        Self { measured: measured(upstream.clone()), rests: health.rests(), upstream, health, timeout }
     }
 }
 
@@ -70,7 +74,7 @@ impl Service<Request<Outgoing>> for Circuit {
     }
 
     fn call(&mut self, request: Request<Outgoing>) -> Self::Future {
-        let attempt = self.health.begin();
+        let attempt = Attempt::begin(&self.health, self.timeout, request.body().upload());
         let health = Arc::clone(&self.health);
         let has_broken = request.extensions().get::<HasBroken>().is_some();
         let exchange = self.measured.call(request);

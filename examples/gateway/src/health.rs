@@ -12,7 +12,7 @@ use std::{
 use futures_util::task::AtomicWaker;
 use http::Uri;
 use hyper_util::client::legacy::connect::HttpConnector;
-use tokio::time::{Instant, sleep};
+use tokio::time::sleep;
 use tower::{
     Service,
     util::rng::{HasherRng, Rng},
@@ -40,8 +40,6 @@ pub(crate) struct Health {
     origin: Uri,
     connector: HttpConnector,
     backoff: Backoff,
-    /// How long a request may take.
-    timeout: Duration,
     state: Mutex<State>,
     /// Of who waits for this upstream: one task, which sends all requests.
     waker: AtomicWaker,
@@ -72,10 +70,10 @@ enum Condition {
 }
 
 impl Health {
-    pub(crate) fn new(origin: Uri, connector: HttpConnector, backoff: Backoff, timeout: Duration) -> Arc<Self> {
+    pub(crate) fn new(origin: Uri, connector: HttpConnector, backoff: Backoff) -> Arc<Self> {
         let (faults, silences, rests, rng) = (0, 0, 0, HasherRng::new());
         let state = Mutex::new(State { condition: Condition::Up, faults, silences, rests, rng });
-        Arc::new(Self { origin, connector, backoff, timeout, state, waker: AtomicWaker::new() })
+        Arc::new(Self { origin, connector, backoff, state, waker: AtomicWaker::new() })
     }
 
     /// Pending while no request should be sent there.
@@ -97,16 +95,15 @@ impl Health {
         self.state().rests
     }
 
-    /// A request is sent there.
-    pub(crate) fn begin(self: &Arc<Self>) -> Attempt {
+    /// A request is sent there; whether it is that of a trial.
+    pub(crate) fn begin(self: &Arc<Self>) -> bool {
         let mut state = self.state();
         let is_trial = matches!(state.condition, Condition::Trial { .. });
         if is_trial {
             state.condition = Condition::Trial { taken: true };
             tokio::spawn(Self::go_on(Arc::downgrade(self)));
         }
-        drop(state);
-        Attempt { health: Arc::clone(self), is_trial, began: Instant::now(), has_ended: false }
+        is_trial
     }
 
     /// An exchange has failed.
@@ -147,7 +144,8 @@ impl Health {
         }
     }
 
-    fn end_turn(&self) {
+    /// Lets another request in, if one was on trial.
+    pub(crate) fn end_turn(&self) {
         let mut state = self.state();
         if state.condition == (Condition::Trial { taken: true }) {
             state.condition = Condition::Trial { taken: false };
@@ -156,7 +154,8 @@ impl Health {
         }
     }
 
-    fn answered(&self) {
+    /// An exchange was answered.
+    pub(crate) fn answered(&self) {
         let mut state = self.state();
         state.silences = 0;
         let was_trial = matches!(state.condition, Condition::Trial { .. });
@@ -172,15 +171,8 @@ impl Health {
         }
     }
 
-    /// Nobody waits for the answer any more.
-    fn given_up(self: &Arc<Self>, is_trial: bool, after: Duration) {
-        if is_trial {
-            self.end_turn();
-        }
-        // It has had most of the time that there was, and not just an impatient client.
-        if after < self.timeout / 2 {
-            return;
-        }
+    /// It was given up for having said nothing for long.
+    pub(crate) fn silent(self: &Arc<Self>) {
         let mut state = self.state();
         state.silences += 1;
         if state.silences < SILENCES {
@@ -239,42 +231,6 @@ async fn watch(health: Weak<Health>, mut pause: Duration) {
             health.say(format_args!("is down"));
         }
         health.waker.wake();
-    }
-}
-
-/// A request that was sent, until it is known how that ended.
-pub(crate) struct Attempt {
-    health: Arc<Health>,
-    is_trial: bool,
-    began: Instant,
-    has_ended: bool,
-}
-
-impl Attempt {
-    pub(crate) fn answered(mut self) {
-        self.has_ended = true;
-        self.health.answered();
-    }
-
-    pub(crate) fn failed(mut self, fault: &Fault) {
-        self.has_ended = matches!(fault, Fault::Refused(_) | Fault::Broken(_));
-        self.health.fault(fault);
-    }
-
-    /// It has broken, as it did at another upstream: it is rather the request than either of them.
-    pub(crate) fn failed_again(mut self) {
-        self.has_ended = true;
-        if self.is_trial {
-            self.health.end_turn();
-        }
-    }
-}
-
-impl Drop for Attempt {
-    fn drop(&mut self) {
-        if !self.has_ended {
-            self.health.given_up(self.is_trial, self.began.elapsed());
-        }
     }
 }
 

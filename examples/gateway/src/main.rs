@@ -5,6 +5,7 @@
 //! ```
 
 mod answer;
+mod attempt;
 mod circuit;
 mod fault;
 mod fleet;

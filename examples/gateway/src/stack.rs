@@ -84,10 +84,10 @@ fn upstreams(options: &Options) -> Result<Vec<(Circuit, Arc<Health>)>, http::Err
         .pool_idle_timeout(IDLE)
         .build::<_, Outgoing>(connector.clone());
     let upstreams = options.upstreams.iter().map(|origin| {
-        let health = Health::new(origin.uri()?, connector.clone(), options.backoff, options.timeout);
+        let health = Health::new(origin.uri()?, connector.clone(), options.backoff);
         let places = PollSemaphore::new(Arc::new(Semaphore::new(options.concurrency)));
         let upstream = Upstream::new(origin.clone(), client.clone(), options.timeout, places);
-        Ok((Circuit::new(upstream, Arc::clone(&health)), health))
+        Ok((Circuit::new(upstream, Arc::clone(&health), options.timeout), health))
     });
     upstreams.collect()
 }

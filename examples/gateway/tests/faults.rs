@@ -69,7 +69,7 @@ async fn see(fault: Fault, method: Method, in_batch: bool) -> String {
     };
     let address = raw.as_ref().map_or_else(nobody, |raw| raw.address.clone());
     // Nothing else here depends on a time-out.
-    let timeout = if matches!(fault, Fault::Silent) { "0.3" } else { "60" };
+    let timeout = if matches!(fault, Fault::Silent) { "1" } else { "60" };
     let gateway = Gateway::start(&[&address], &format!("--timeout {timeout}"));
     let status = if in_batch {
         let answer = gateway.batch(vec![json!({"method": method.as_str(), "path": "/"})]).await;
@@ -115,7 +115,7 @@ async fn each_fault_is_what_the_readme_says() {
 #[test]
 fn what_the_client_does_is_told_to_the_client() {
     let upstream = Upstream::start(0);
-    let gateway = Gateway::start(&[&upstream.address.to_string()], "--timeout 0.3");
+    let gateway = Gateway::start(&[&upstream.address.to_string()], "--timeout 1");
     let head = "POST /op/body HTTP/1.1\r\nhost: x\r\nconnection: close\r\n";
 
     let broken = exchange(&gateway.address, &format!("{head}transfer-encoding: chunked\r\n\r\nno chunk\r\n"));
@@ -127,7 +127,7 @@ fn what_the_client_does_is_told_to_the_client() {
         sleep(Duration::from_secs(60));
         ""
     });
-    let slow = Gateway::start(&[&silent.address], "--timeout 0.3");
+    let slow = Gateway::start(&[&silent.address], "--timeout 1");
     let stalled = exchange(&slow.address, &format!("{echo}content-length: 9\r\n\r\nhel"));
     assert!(stalled.starts_with("HTTP/1.1 408 "), "{stalled}");
 
@@ -163,7 +163,7 @@ async fn an_upstream_that_says_nothing_is_left_alone() {
     let upstream = Upstream::start(0);
     let gateway = Gateway::start(
         &[&silent.address, &upstream.address.to_string()],
-        "--timeout 0.2 --backoff 60 --max-backoff 60",
+        "--timeout 0.5 --backoff 60 --max-backoff 60",
     );
     for _ in 0..10 {
         let operations = (0..10).map(|index| json!({"path": format!("/op/{index}")})).collect();

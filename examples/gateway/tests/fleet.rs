@@ -179,13 +179,15 @@ async fn what_fails_fast_gets_little() {
     let all: Vec<_> = all.iter().map(String::as_str).collect();
     let gateway = Gateway::start(&all, "--order unordered --batch-concurrency 32");
 
+    let began = Instant::now();
     let answer = gateway.batch(operations(1000, &["POST"], 5)).await;
 
     let lost = answer.statuses().iter().filter(|&&status| status == 502).count();
     assert_eq!(lost, broken.requests());
-    // The first ones go to all alike. From then on it is one after each back-off.
+    // The first ones go to all alike, with shorter rests. From then on it is one in 50 ms at most.
+    let bound = 64 + began.elapsed().as_millis() as usize / 50;
     println!("{lost} of 1000 POST went to an upstream that breaks each exchange");
-    assert!(lost < 100, "{lost} of 1000 were sent to what breaks them");
+    assert!(lost <= bound, "{lost} of 1000 were sent to what breaks them");
     assert_eq!(upstreams.iter().map(|upstream| upstream.seen.total()).sum::<usize>(), 1000 - lost);
 }
 

@@ -225,6 +225,15 @@ fn what_is_not_passed_on_is_refused_clearly() {
 }
 
 #[test]
+fn the_server_as_a_whole_may_be_asked() {
+    let upstream = Upstream::start(0);
+    let gateway = start(&upstream, "");
+    let answer = exchange(&gateway.address, "OPTIONS * HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n");
+    // axum knows no such target. It is the upstream that says so.
+    assert!(answer.starts_with("HTTP/1.1 404 "), "{answer}");
+}
+
+#[test]
 fn hops_are_counted() {
     let upstream = Upstream::start(0);
     let gateway = start(&upstream, "");

@@ -4,7 +4,7 @@
 
 mod common;
 
-use std::sync::atomic::Ordering::SeqCst;
+use std::{io::Write, sync::atomic::Ordering::SeqCst};
 
 use bytes::Bytes;
 use common::{Gateway, client, raw, until, upstream::Upstream};
@@ -105,6 +105,22 @@ async fn http2_goes_in_and_http1_goes_on() {
     let answer = client::whole(client.request(batch).await.unwrap()).await;
     assert_eq!(answer.status, 207);
     assert!(answer.text().ends_with(r#""summary":{"total":2,"succeeded":1,"failed":1}}"#), "{}", answer.text());
+}
+
+/// Who has gone holds no place.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_that_hangs_up_ends_its_exchange() {
+    let upstreams = Upstream::fleet::<1>();
+    let gateway = start(&upstreams, "--concurrency 1 --timeout 600");
+    let seen = &upstreams[0].seen;
+    for id in ["one", "other"] {
+        let mut client = std::net::TcpStream::connect(&gateway.address).unwrap();
+        client.write_all(format!("GET /op/{id}?ms=600000 HTTP/1.1\r\nhost: x\r\n\r\n").as_bytes()).unwrap();
+        until("it is under way", async || seen.running(&Method::GET) == 1 && seen.count(id) == 1).await;
+        drop(client);
+        until("it has ended", async || seen.running(&Method::GET) == 0).await;
+    }
+    assert_eq!(gateway.request(Method::GET, "/op/last").await.status, 200);
 }
 
 #[cfg(unix)]

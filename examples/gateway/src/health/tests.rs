@@ -5,6 +5,7 @@ use std::io;
 use futures_util::task::noop_waker;
 
 use super::*;
+use crate::attempt::Attempt;
 
 const FIRST: Duration = Duration::from_secs(1);
 
@@ -12,7 +13,11 @@ const FIRST: Duration = Duration::from_secs(1);
 fn health() -> Arc<Health> {
     let origin = Uri::from_static("http://127.0.0.1:1/");
     let backoff = Backoff { first: FIRST, last: FIRST * 8 };
-    Health::new(origin, HttpConnector::new(), backoff, FIRST)
+    Health::new(origin, HttpConnector::new(), backoff)
+}
+
+fn begin(health: &Arc<Health>) -> Attempt {
+    Attempt::begin(health, FIRST, None)
 }
 
 fn admits(health: &Health) -> bool {
@@ -45,17 +50,17 @@ async fn pauses_double_up_to_a_bound_and_are_never_the_same() {
 #[tokio::test(start_paused = true)]
 async fn a_refusal_is_down_and_a_break_is_a_rest() {
     let health = health();
-    health.begin().failed(&refused());
+    begin(&health).failed(&refused());
     assert!(health.is_down() && !admits(&health));
     let other = self::health();
-    other.begin().failed(&broken());
+    begin(&other).failed(&broken());
     assert!(!other.is_down() && !admits(&other));
 }
 
 #[tokio::test(start_paused = true)]
 async fn many_that_break_at_once_are_one_fault() {
     let health = health();
-    let attempts: Vec<_> = (0..10).map(|_| health.begin()).collect();
+    let attempts: Vec<_> = (0..10).map(|_| begin(&health)).collect();
     for attempt in attempts {
         attempt.failed(&broken());
     }
@@ -69,15 +74,15 @@ async fn who_comes_back_has_one_request_at_a_time_until_it_answers() {
     let health = health();
     health.state().condition = Condition::Trial { taken: false };
     assert!(admits(&health));
-    let attempt = health.begin();
+    let attempt = begin(&health);
     assert!(!admits(&health));
     // Its client has gone.
     drop(attempt);
     assert!(admits(&health));
-    let attempt = health.begin();
+    let attempt = begin(&health);
     attempt.answered();
     assert!(admits(&health));
-    let _one = health.begin();
+    let _one = begin(&health);
     assert!(admits(&health));
 }
 
@@ -85,7 +90,7 @@ async fn who_comes_back_has_one_request_at_a_time_until_it_answers() {
 async fn a_slow_request_does_not_keep_others_from_a_trial() {
     let health = health();
     health.state().condition = Condition::Trial { taken: false };
-    let _slow = health.begin();
+    let _slow = begin(&health);
     assert!(!admits(&health));
     sleep(TRIAL * 2).await;
     assert!(admits(&health));
@@ -95,10 +100,10 @@ async fn a_slow_request_does_not_keep_others_from_a_trial() {
 async fn a_request_that_breaks_wherever_it_comes_is_one_fault() {
     let health = health();
     for _ in 0..100 {
-        health.begin().failed_again();
+        begin(&health).failed_again();
     }
     assert!(admits(&health));
-    health.begin().failed(&broken());
+    begin(&health).failed(&broken());
     assert_eq!(health.state().faults, 1);
 }
 
@@ -106,10 +111,10 @@ async fn a_request_that_breaks_wherever_it_comes_is_one_fault() {
 async fn what_the_client_does_counts_against_nobody() {
     let health = health();
     for fault in [Fault::Body("gone".into()), Fault::Stalled, Fault::Slow, Fault::AllDown] {
-        health.begin().failed(&fault);
+        begin(&health).failed(&fault);
     }
     for _ in 0..100 {
-        drop(health.begin());
+        drop(begin(&health));
     }
     assert!(admits(&health));
 }
@@ -118,7 +123,7 @@ async fn what_the_client_does_counts_against_nobody() {
 async fn one_that_never_answers_is_left_alone_and_one_that_answers_now_and_then_is_not() {
     let health = health();
     let silence = async || {
-        let attempt = health.begin();
+        let attempt = begin(&health);
         tokio::time::advance(FIRST).await;
         drop(attempt);
     };
@@ -126,7 +131,7 @@ async fn one_that_never_answers_is_left_alone_and_one_that_answers_now_and_then_
         for _ in 0..SILENCES - 1 {
             silence().await;
         }
-        health.begin().answered();
+        begin(&health).answered();
     }
     assert!(admits(&health));
     for _ in 0..SILENCES {
