@@ -4,7 +4,7 @@
 
 mod common;
 
-use std::{io::Write, sync::atomic::Ordering::SeqCst};
+use std::{io::Write, sync::atomic::Ordering::SeqCst, time::Duration};
 
 use bytes::Bytes;
 use common::{Gateway, client, raw, until, upstream::Upstream};
@@ -105,6 +105,26 @@ async fn http2_goes_in_and_http1_goes_on() {
     let answer = client::whole(client.request(batch).await.unwrap()).await;
     assert_eq!(answer.status, 207);
     assert!(answer.text().ends_with(r#""summary":{"total":2,"succeeded":1,"failed":1}}"#), "{}", answer.text());
+}
+
+/// A limit that lets go at the head of an answer would let any number of downloads through.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_place_is_held_until_the_end_of_an_answer() {
+    let upstreams = Upstream::fleet::<1>();
+    let gateway = start(&upstreams, "--concurrency 1");
+    let seen = &upstreams[0].seen;
+    let client = client::client();
+    let get = || client.get(format!("http://{}/held", gateway.address).parse().unwrap());
+    let first = get().await.unwrap();
+    let second = tokio::spawn(get());
+    // It would be there by then, or else this test sees nothing wrong.
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    assert_eq!(seen.held.load(SeqCst), 1);
+    seen.go.notify_one();
+    assert_eq!(client::whole(first).await.body, "firstlast");
+    let second = second.await.unwrap().unwrap();
+    seen.go.notify_one();
+    assert_eq!(client::whole(second).await.body, "firstlast");
 }
 
 /// Who has gone holds no place.
