@@ -136,6 +136,9 @@
 #[cfg_attr(docsrs, doc(cfg(feature = "axum")))]
 pub mod axum;
 mod config;
+#[cfg(feature = "inspect")]
+#[cfg_attr(docsrs, doc(cfg(feature = "inspect")))]
+pub mod inspect;
 mod layer;
 mod limits;
 mod problem;
@@ -162,6 +165,8 @@ mod format;
 mod json_text;
 mod lines;
 mod needs;
+#[cfg(any(feature = "inspect", feature = "multipart"))]
+mod parts;
 mod read;
 mod recent;
 mod reference;
@@ -192,6 +197,8 @@ mod watch;
 // encode
 mod answer;
 mod cookies;
+#[cfg(any(feature = "inspect", feature = "xml"))]
+mod description;
 mod stream;
 
 pub use crate::{

@@ -4,8 +4,13 @@ use std::str;
 
 use bytes::Bytes;
 
-use super::{boundary::without_line_end, fields::Fields};
-use crate::{builder::DecodeContext, draft::Draft, format::odata_protocol, problem::Problem};
+use crate::{
+    builder::DecodeContext,
+    draft::Draft,
+    format::odata_protocol,
+    parts::{Fields, only, without_line_end},
+    problem::Problem,
+};
 
 /// A request, taken apart but for its fields.
 #[derive(Debug)]
@@ -77,7 +82,7 @@ impl<'a> Request<'a> {
     /// That which WCF Data Services write here, and not in the header of the part.
     pub(super) fn content_id(&self, limit: usize) -> Option<String> {
         let fields = self.header.read(limit).ok()?;
-        super::fields::only(&fields, "Content-ID").ok()?.filter(|id| !id.is_empty()).map(str::to_owned)
+        only(&fields, "Content-ID").ok()?.filter(|id| !id.is_empty()).map(str::to_owned)
     }
 }
 
