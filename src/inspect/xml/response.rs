@@ -73,11 +73,11 @@ impl Response {
             Element::Href => self.entry.hrefs.push(text.trim().to_owned().into()),
             Element::Status => {
                 self.has_status = true;
-                self.entry.status = status::from_line(&mut self.entry, text.trim());
+                self.entry.status = status::from_line(&mut self.entry, only_line(&text));
             }
             Element::PropstatStatus => {
                 self.has_propstat_status = true;
-                self.properties.status = status::from_line(&mut self.entry, text.trim());
+                self.properties.status = status::from_line(&mut self.entry, only_line(&text));
             }
             Element::Propstat => {
                 if !self.has_propstat_status {
@@ -122,6 +122,16 @@ impl Response {
         let description = entry.description.take().or(self.condition).or_else(|| told(entry.body.as_ref()?));
         entry.description = description;
         self.entry
+    }
+}
+
+/// Without the line ends and the white space that stand around it where a document is indented. A space at its end is a part
+/// of it.
+fn only_line(text: &str) -> &str {
+    let text = text.trim_start();
+    match text.split_once(['\r', '\n']) {
+        Some((line, rest)) if rest.trim().is_empty() => line,
+        _ => text,
     }
 }
 
