@@ -8,7 +8,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use http::{Method, Request, Response, Uri};
+use http::{Method, Request, Response, Uri, header};
 use http_body_util::{BodyExt, Full, Limited};
 use hyper_util::{client::legacy::Client, rt::TokioExecutor};
 use tower_multistatus::inspect;
@@ -50,7 +50,11 @@ async fn fetch(
     *request.method_mut() = options.method.clone().unwrap_or(method);
     *request.uri_mut() = url.clone();
     for (name, value) in &options.headers {
-        request.headers_mut().append(name, value.clone());
+        match *name {
+            // The batch's own, told by its looks, is not the last word.
+            header::CONTENT_TYPE => drop(request.headers_mut().insert(name, value.clone())),
+            _ => drop(request.headers_mut().append(name, value.clone())),
+        }
     }
     let client = Client::builder(TokioExecutor::new()).build_http();
     let answer = client.request(request).await.map_err(|error| match error.source() {

@@ -84,7 +84,7 @@ fn cases() -> Vec<(Code, String, String)> {
             results.clone(),
         ),
         (Code::NoContentType, headed("x: y", RESULTS), results.clone()),
-        (Code::ContentTypeMismatch, json(&dav(&ok("/a")).split_once("\n\n").unwrap().1), dav(&ok("/a"))),
+        (Code::ContentTypeMismatch, json(dav(&ok("/a")).split_once("\n\n").unwrap().1), dav(&ok("/a"))),
         (Code::ContentTypeMismatch, headed("content-type: text/plain", RESULTS), results.clone()),
         (Code::ContentTypeMismatch, lines(RESULTS), lines("{\"status\":200}\n{\"summary\":{}}")),
         (Code::ContentLength, ok_with("content-length: 27"), ok_with("content-length: 28")),
