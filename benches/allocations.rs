@@ -4,7 +4,7 @@ mod workload;
 
 use allocation_counter::measure;
 
-const GETS: [&str; 5] = ["naive", "batch", "bare", "streamed", "lines"];
+const GETS: [&str; 8] = ["naive", "batch", "bare", "streamed", "lines", "odata", "multipart", "xml"];
 const ECHOES: [&str; 5] =
     ["naive-echo", "batch-echo", "unordered-echo", "streamed-unordered-echo", "lines-unordered-echo"];
 

@@ -31,6 +31,12 @@ for n in 1 10 100 1000 10000; do
   done
 done
 
+row 'formats, 100 GETs by the bare layer' 'all' 'over inner'
+for scenario in bare odata multipart xml lines; do
+  all=$(per_operation "$scenario" 100 4)
+  row "$scenario" "$all" $((all - inner))
+done
+
 row 'echo of 1 KiB' 'all' 'over inner'
 inner=$(per_operation inner-echo 100 10)
 row 'inner call alone' "$inner" ''

@@ -5,6 +5,8 @@
 
 import http from "node:http";
 
+import { multipart, multipartKinds } from "./broken_multipart.mjs";
+
 // Of a native JSON document.
 const document = change => text => {
     const answer = JSON.parse(text);
@@ -129,6 +131,8 @@ const graph = {
     "status of the whole": text => ({ text, status: 207 }),
     "type of the whole": text => ({ text, type: "text/plain" }),
 };
+// What only a client can see that sends groups.
+const groups = { "lost group": oneResponse(r => r.atomicityGroup, r => { delete r.atomicityGroup; }) };
 
 // Of each line of an answer, as it comes: what is to be sent in its place, `undefined` for nothing, or `CUT` or `END` for
 // no more than that. `state` is one for each answer.
@@ -171,17 +175,17 @@ const ndjson = {
 // What only a client can see that reads while it writes.
 const held = { "held back": { text: text => text, always: true } };
 
-const kinds = { json, graph, ndjson: { ...ndjson, ...held }, xml: { ...xml, ...extension } };
+const kinds = { multipart, json, graph: { ...graph, ...groups }, ndjson: { ...ndjson, ...held }, xml: { ...xml, ...extension } };
 
 if (process.argv[2] === "--list") {
-    console.log(JSON.stringify(Object.fromEntries(Object.entries({ ...kinds, dav: xml, whole: ndjson }).map(([kind, ways]) => [kind, Object.keys(ways)]))));
+    console.log(JSON.stringify(Object.fromEntries(Object.entries({ ...kinds, ...multipartKinds, graph, odata: kinds.graph, dav: xml, whole: ndjson }).map(([kind, ways]) => [kind, Object.keys(ways)]))));
     process.exit();
 }
 
 const upstream = new URL(process.argv[2]);
 const way = process.argv[3];
 const isBatch = request => request.method === "POST" && ["/batch", "/$batch"].includes(request.url);
-const kindOf = (type, url) => url === "/$batch" ? "graph" : type?.includes("ndjson") ? "ndjson" : type?.includes("xml") ? "xml" : "json";
+const kindOf = (type, url) => type?.includes("multipart") ? "multipart" : url === "/$batch" ? "graph" : type?.includes("ndjson") ? "ndjson" : type?.includes("xml") ? "xml" : "json";
 
 const server = http.createServer((request, response) => {
     const onward = http.request(upstream, { method: request.method, path: request.url, headers: request.headers }, answer => {
@@ -229,20 +233,23 @@ function lines(change, answer, response) {
 }
 
 function whole(change, answer, response, always) {
+    const type = answer.headers["content-type"];
+    // Parts may hold any bytes.
+    const encoding = type?.includes("multipart") ? "latin1" : "utf8";
     const chunks = [];
     answer.on("data", chunk => chunks.push(chunk));
     answer.on("end", () => {
-        const before = Buffer.concat(chunks).toString();
-        let after = change(before);
+        const before = Buffer.concat(chunks).toString(encoding);
+        let after = change(before, type);
         if (after !== before || always) console.log("changed");
         if (typeof after === "string") after = { text: after };
         const headers = { ...answer.headers };
         delete headers["transfer-encoding"];
-        headers["content-length"] = Buffer.byteLength(after.text) + (after.cut ? 1 : 0);
+        headers["content-length"] = Buffer.byteLength(after.text, encoding) + (after.cut ? 1 : 0);
         if (after.type) headers["content-type"] = after.type;
         response.writeHead(after.status ?? answer.statusCode, headers);
-        if (after.cut) response.write(after.text, () => response.destroy());
-        else response.end(after.text);
+        if (after.cut) response.write(after.text, encoding, () => response.destroy());
+        else response.end(after.text, encoding);
     });
 }
 

@@ -51,6 +51,9 @@
 //! | `GET /boom` | panics: a 500 in a batch, else a broken connection |
 //! | `POST /echo` | 200, what was sent |
 //!
+//! A user is also at `/users(1)` and `/users(id=1)`, as OData has it. With `MULTIPART_STATUS=202` multipart batches are
+//! answered as clients of OData 2.0 want it.
+//!
 //! Every error is a JSON object with a `message`: 404 for a route that isn't there, and for an unknown id whatever the
 //! method, 400 for what is not JSON or doesn't say that it is, 422 for JSON that is no user.
 //!
@@ -69,7 +72,10 @@ use std::{
 use axum::{
     Json, Router,
     body::to_bytes,
-    extract::{FromRequestParts, Path, Request, rejection::JsonRejection},
+    extract::{
+        FromRequestParts, Path, Request,
+        rejection::{JsonRejection, PathRejection},
+    },
     http::{Extensions, StatusCode, header, request::Parts},
     middleware::map_response,
     response::{IntoResponse, Response, Result},
@@ -85,16 +91,22 @@ const MAX_BLOB: usize = 64 << 20;
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let users = Users::seeded();
+    let user = || get(read).put(replace).patch(update).delete(remove).fallback(other);
     let api = Router::new()
         .route("/users", post(create))
-        .route("/users/{id}", get(read).put(replace).patch(update).delete(remove).fallback(other))
+        .route("/users/{id}", user())
+        // Whatever has one segment, and no route of its own.
+        .route("/{entity}", user())
         .route("/slow/{ms}", get(slow))
         .route("/blob/{n}", get(blob))
         .route("/boom", get(boom))
         .route("/echo", post(echo))
         .layer(map_response(explain))
         .with_state(users.clone());
-    let layer = BatchLayer::new().also_path("/$batch").with_coordinator(users).allow_atomic().allow_on_failure();
+    let mut layer = BatchLayer::new().also_path("/$batch").with_coordinator(users).allow_atomic().allow_on_failure();
+    if let Ok(status) = std::env::var("MULTIPART_STATUS") {
+        layer = layer.answer_status("multipart/mixed", status.parse()?);
+    }
     let app = api.batch(layer);
 
     let address = std::env::var("LISTEN").unwrap_or_else(|_| "127.0.0.1:3000".into());
@@ -127,16 +139,28 @@ async fn create(users: View, Json(profile): Json<Profile>) -> impl IntoResponse 
     (StatusCode::CREATED, [(header::LOCATION, format!("/users/{}", user.id))], Json(user))
 }
 
-async fn read(users: View, Path(id): Path<String>) -> Result<Json<User>> {
+/// That of a user, out of `/users/1`, `/users(1)` or `/users(id=1)`; of any other path an empty one, which nobody has.
+struct Id(String);
+
+impl<S: Send + Sync> FromRequestParts<S> for Id {
+    type Rejection = PathRejection;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, PathRejection> {
+        let Path(segment) = Path::<String>::from_request_parts(parts, state).await?;
+        if parts.uri.path().starts_with("/users/") {
+            return Ok(Self(segment));
+        }
+        let key = segment.strip_prefix("users(").and_then(|rest| rest.strip_suffix(')')).unwrap_or_default();
+        Ok(Self(key.strip_prefix("id=").unwrap_or(key).to_owned()))
+    }
+}
+
+async fn read(users: View, Id(id): Id) -> Result<Json<User>> {
     Ok(Json(users.read().find(&id)?.clone()))
 }
 
 /// The body is looked at only once there is a user that it could be for: an unknown id is a 404 whatever is sent to it.
-async fn replace(
-    users: View,
-    Path(id): Path<String>,
-    profile: Result<Json<Profile>, JsonRejection>,
-) -> Result<Json<User>> {
+async fn replace(users: View, Id(id): Id, profile: Result<Json<Profile>, JsonRejection>) -> Result<Json<User>> {
     let mut users = users.write().await;
     let user = users.find(&id)?;
     let Json(profile) = profile?;
@@ -144,11 +168,7 @@ async fn replace(
     Ok(Json(user.clone()))
 }
 
-async fn update(
-    users: View,
-    Path(id): Path<String>,
-    changes: Result<Json<Changes>, JsonRejection>,
-) -> Result<Json<User>> {
+async fn update(users: View, Id(id): Id, changes: Result<Json<Changes>, JsonRejection>) -> Result<Json<User>> {
     let mut users = users.write().await;
     let user = users.find(&id)?;
     let Json(changes) = changes?;
@@ -158,13 +178,13 @@ async fn update(
     Ok(Json(user.clone()))
 }
 
-async fn remove(users: View, Path(id): Path<String>) -> StatusCode {
+async fn remove(users: View, Id(id): Id) -> StatusCode {
     let removed = users.write().await.by_id.remove(&id);
     removed.map_or(StatusCode::NOT_FOUND, |_| StatusCode::NO_CONTENT)
 }
 
 /// What else is sent to a user.
-async fn other(users: View, Path(id): Path<String>) -> Result<Response, StatusCode> {
+async fn other(users: View, Id(id): Id) -> Result<Response, StatusCode> {
     users.read().find(&id)?;
     Ok((StatusCode::METHOD_NOT_ALLOWED, [(header::ALLOW, "GET, HEAD, PUT, PATCH, DELETE")]).into_response())
 }

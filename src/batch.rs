@@ -9,7 +9,9 @@ use http::{
 
 use crate::{
     config::Config,
+    content::Content,
     graph::Graph,
+    media_type::Family,
     needs::Needs,
     plan::{Kind, Order},
     problem::Problem,
@@ -55,10 +57,20 @@ pub(crate) type Uses = HashMap<usize, Vec<(usize, usize)>>;
 pub(crate) struct Memberships(pub(crate) Vec<(usize, Arc<str>)>);
 
 impl Memberships {
-    fn of(&self, index: usize) -> Option<&str> {
+    fn of(&self, index: usize) -> Option<Membership<'_>> {
         let place = self.0.binary_search_by_key(&index, |(member, _)| *member).ok()?;
-        Some(&self.0[place].1)
+        let group = &self.0[place].1;
+        Some(Membership { group, is_last: self.0.get(place + 1).is_none_or(|(_, next)| next != group) })
     }
+}
+
+/// Of one operation.
+#[derive(Clone, Copy, Debug)]
+struct Membership<'a> {
+    group: &'a str,
+    /// No other member of the group stands behind it.
+    #[cfg_attr(not(feature = "multipart"), allow(dead_code, reason = "only change sets are written as a whole"))]
+    is_last: bool,
 }
 
 /// One place of the list.
@@ -178,7 +190,7 @@ impl Slot {
     /// The outcome, once there is one.
     pub(crate) fn outcome(&self, index: usize) -> Option<Outcome<'_>> {
         match &self.state {
-            State::Done(verdict) => Some(Outcome { index, label: &self.label, verdict, group: None }),
+            State::Done(verdict) => Some(Outcome { index, label: &self.label, verdict, membership: None }),
             _ => None,
         }
     }
@@ -204,12 +216,12 @@ pub struct Outcome<'a> {
     index: usize,
     label: &'a Label,
     verdict: &'a Verdict,
-    group: Option<&'a str>,
+    membership: Option<Membership<'a>>,
 }
 
 impl<'a> Outcome<'a> {
     pub(crate) fn within(self, groups: &'a Memberships) -> Self {
-        Self { group: groups.of(self.index), ..self }
+        Self { membership: groups.of(self.index), ..self }
     }
 
     /// The position of the operation in the batch, from 0.
@@ -227,7 +239,13 @@ impl<'a> Outcome<'a> {
     /// The name of the group that the operation belongs to, if it belongs to one.
     #[must_use]
     pub fn group(&self) -> Option<&'a str> {
-        self.group
+        self.membership.map(|membership| membership.group)
+    }
+
+    /// Whether it is the last one of its group.
+    #[cfg(feature = "multipart")]
+    pub(crate) fn ends_group(&self) -> bool {
+        self.membership.is_some_and(|membership| membership.is_last)
     }
 
     /// The method of the operation; GET where the operation had none that could be read.
@@ -258,6 +276,42 @@ impl<'a> Outcome<'a> {
     /// The reason why there is none.
     pub fn response(&self) -> Result<&'a Response<Bytes>, &'a Problem> {
         self.verdict.as_ref().map_err(AsRef::as_ref)
+    }
+
+    /// How the call of a gRPC method has ended; `None` where the operation was none, or did not get as far
+    /// ([`BatchLayer::grpc`](crate::BatchLayer::grpc)).
+    #[cfg(feature = "grpc")]
+    #[cfg_attr(docsrs, doc(cfg(feature = "grpc")))]
+    #[must_use]
+    pub fn grpc(&self) -> Option<&'a crate::GrpcStatus> {
+        self.response().ok()?.extensions().get()
+    }
+
+    /// The body, as an encoder has to show it; that of a problem is its document
+    /// ([RFC 9457](https://www.rfc-editor.org/rfc/rfc9457), `application/problem+json`).
+    ///
+    /// JSON is looked through to its end each time that this is called.
+    ///
+    /// ```
+    /// use tower_multistatus::{Content, Outcome};
+    ///
+    /// /// What follows the status in a line of text.
+    /// fn show(outcome: Outcome<'_>) -> String {
+    ///     match outcome.content() {
+    ///         Content::Empty => String::new(),
+    ///         Content::Json(json) => json.replace(['\r', '\n'], " "),
+    ///         Content::Text(text) => format!("{text:?}"),
+    ///         Content::Bytes(bytes) => format!("{} bytes", bytes.len()),
+    ///         other => format!("{other:?}"),
+    ///     }
+    /// }
+    /// ```
+    #[must_use]
+    pub fn content(&self) -> Content<'a> {
+        match self.verdict {
+            Ok(response) => Content::new(Family::of(response.headers()), response.body()),
+            Err(problem) => Content::Json(problem.to_json().into()),
+        }
     }
 
     /// Whether the status is below 400.

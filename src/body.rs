@@ -8,6 +8,7 @@ use std::{
 };
 
 use bytes::Bytes;
+use http::HeaderMap;
 use http_body::{Body, Frame, SizeHint};
 use http_body_util::{Either, Full};
 use pin_project_lite::pin_project;
@@ -205,8 +206,11 @@ pub(crate) enum ReadError {
     Body(BoxError),
 }
 
+/// In a box, for hardly any body has them.
+pub(crate) type Trailers = Option<Box<HeaderMap>>;
+
 pin_project! {
-    /// Reads a body whole. Trailers are passed over.
+    /// Reads a body whole.
     pub(crate) struct Whole<B> {
         #[pin]
         body: B,
@@ -214,6 +218,7 @@ pin_project! {
         first: Bytes,
         all: Vec<u8>,
         frames_in_a_row: usize,
+        trailers: Trailers,
     }
 }
 
@@ -222,16 +227,16 @@ where
     B: Body<Data = Bytes, Error: Into<BoxError>>,
 {
     pub(crate) fn new(body: B) -> Self {
-        Self { body, first: Bytes::new(), all: Vec::new(), frames_in_a_row: 0 }
+        Self { body, first: Bytes::new(), all: Vec::new(), frames_in_a_row: 0, trailers: None }
     }
 
-    /// `charge` is asked before each piece is kept.
+    /// The body, and its trailers. `charge` is asked before each piece is kept.
     #[inline]
     pub(crate) fn poll_read(
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
         mut charge: impl FnMut(usize) -> bool,
-    ) -> Poll<Result<Bytes, ReadError>> {
+    ) -> Poll<Result<(Bytes, Trailers), ReadError>> {
         let mut this = self.project();
         while !this.body.is_end_stream() {
             // A body that is always ready and never ends would otherwise hold the executor, and no time-out could end it.
@@ -246,7 +251,13 @@ where
             };
             let Some(frame) = frame else { break };
             *this.frames_in_a_row += 1;
-            let Ok(data) = frame.map_err(|error| ReadError::Body(error.into()))?.into_data() else { continue };
+            let data = match frame.map_err(|error| ReadError::Body(error.into()))?.into_data() {
+                Ok(data) => data,
+                Err(frame) => {
+                    *this.trailers = frame.into_trailers().ok().map(Box::new);
+                    continue;
+                }
+            };
             if !charge(data.len()) {
                 return Poll::Ready(Err(ReadError::TooLarge));
             }
@@ -261,7 +272,8 @@ where
             this.all.extend_from_slice(&data);
         }
         let all = mem::take(this.all);
-        Poll::Ready(Ok(if all.is_empty() { mem::take(this.first) } else { all.into() }))
+        let all = if all.is_empty() { mem::take(this.first) } else { all.into() };
+        Poll::Ready(Ok((all, this.trailers.take())))
     }
 }
 

@@ -29,6 +29,9 @@ pub(crate) struct Config {
     pub(crate) allow_atomic: bool,
     pub(crate) coordinator: Option<Arc<dyn Coordinator>>,
     pub(crate) assume_whole_service: bool,
+    /// Operations may be calls of gRPC methods.
+    #[cfg(feature = "grpc")]
+    pub(crate) grpc: bool,
     /// Operations are tasks of their own.
     pub(crate) spawn: bool,
     /// Streamed answers are.
@@ -104,6 +107,8 @@ impl Default for Config {
             allow_atomic: false,
             coordinator: None,
             assume_whole_service: false,
+            #[cfg(feature = "grpc")]
+            grpc: false,
             spawn: false,
             spawn_streams: false,
             streaming: Streaming::default(),

@@ -7,6 +7,7 @@ use std::{
     mem,
     sync::Arc,
     task::{Context, Poll, ready},
+    time::Duration,
 };
 
 use bytes::Bytes;
@@ -20,6 +21,7 @@ use crate::{
     config::Config,
     context::BatchContext,
     groups::{Groups, Open, Stage},
+    grpc,
     inherit::Inheritance,
     intake::Intake,
     plan::{Plan, Step, Why},
@@ -263,6 +265,7 @@ where
         };
         let context = BatchContext::new(index, label.id.clone(), total);
         let mut request = self.inheritance.request(label, message, context);
+        let time = grpc::time(&self.config, request.headers());
         let group = self.plan.group_of(index).and_then(|group| self.groups.as_ref()?.open(group.start));
         if let Some(group) = group {
             if let Err(problem) = group.attach(&mut request) {
@@ -279,15 +282,16 @@ where
             self.place.clear();
         } else {
             let place = mem::replace(&mut self.place, Place::empty());
-            let deadline = self.deadline(of_group);
+            let deadline = self.deadline(time, of_group);
             self.running.push(Running::operation(index, deadline, place));
         }
         first
     }
 
-    /// Of what begins now, and may have to end before it has had its own time.
-    fn deadline(&mut self, latest: Option<Instant>) -> Instant {
-        let own = after(self.config.limits.operation_timeout);
+    /// Of what begins now, and may want less time than it could have, or have to end before it has had that.
+    fn deadline(&mut self, time: Option<Duration>, latest: Option<Instant>) -> Instant {
+        let most = self.config.limits.operation_timeout;
+        let own = after(time.map_or(most, |time| time.min(most)));
         let deadline = latest.map_or(own, |latest| latest.min(own));
         self.deadlines.add(deadline);
         deadline

@@ -11,6 +11,7 @@ use http::{
 use crate::{
     batch::{Label, Message},
     builder::DecodeContext,
+    grpc,
     inherit::{self, Class},
     json_text,
     needs::{Needs, Value},
@@ -174,6 +175,8 @@ impl<'a> Draft<'a> {
             Class::Dropped => {}
             Class::Host if value.to_str().is_ok_and(|host| self.cx.is_own_authority(host)) => {}
             Class::Host => return Err("an operation can't be sent to another host than the batch".to_owned()),
+            // As Google's clients do it with the token of the batch: nobody becomes somebody else by that.
+            Class::Refused if inherit::is_repeated(self.cx.head(), &name, &value) => {}
             Class::Refused => return Err(not_allowed(&name)),
         }
         Ok(())
@@ -200,6 +203,12 @@ impl<'a> Draft<'a> {
     #[must_use]
     pub fn headers(&self) -> &HeaderMap {
         &self.message.headers
+    }
+
+    /// Whether it is a call of a gRPC method, by the headers that have been set so far: then the body is one message
+    /// ([`BatchLayer::grpc`](crate::BatchLayer::grpc)).
+    pub(crate) fn is_call(&self) -> bool {
+        grpc::is_call(self.cx.config(), self.headers())
     }
 
     /// The body, and what it is if no `content-type` header is set, before or after.
@@ -272,6 +281,9 @@ impl<'a> Draft<'a> {
         };
         if *method == Method::POST && config.mount.names(target.path()) {
             return Some(Problem::bad_request("a batch can't be an operation of a batch").at(self.target_pointer));
+        }
+        if let Some(problem) = grpc::fault(config, method, &self.message.headers) {
+            return Some(problem);
         }
         match &config.target_policy {
             Some(policy) if !policy(method, target) => {

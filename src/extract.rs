@@ -9,9 +9,10 @@ use iri_string::types::{UriAbsoluteStr, UriReferenceStr};
 use crate::{
     batch::Label,
     builder::DecodeContext,
+    content::Content,
     format::header_text,
-    json_text::{self, Place, Places},
-    media_type::Content,
+    json_text::{Place, Places},
+    media_type::Family,
     problem::shown,
     reference::{Extracted, Source, is_location},
     target,
@@ -108,11 +109,9 @@ struct Body<'a> {
 
 impl<'a> Body<'a> {
     fn new(response: &'a Response<Bytes>, sources: &[&'a Source]) -> Self {
-        let body = response.body();
-        let is_json = Content::of(response.headers()).is_json() && json_text::is_embeddable(body);
-        let text = match std::str::from_utf8(body) {
-            _ if body.is_empty() => Err("its response has no body"),
-            Ok(text) if is_json => Ok(text),
+        let text = match Content::new(Family::of(response.headers()), response.body()) {
+            Content::Empty => Err("its response has no body"),
+            Content::Json(Cow::Borrowed(text)) => Ok(text),
             _ => Err("its response is not JSON that every client can read"),
         };
         let pointers = sources.iter().filter_map(|source| match source {

@@ -69,9 +69,10 @@ pub trait Decode: Send + Sync + 'static {
         self.media_types().contains(&media_type)
     }
 
-    /// How to answer a batch that was read so; in `application/json`, if `Accept` allows it, unless overridden.
+    /// How to answer a batch that was read so, unless overridden in the first media type that is read, if `Accept` allows it
+    /// and the server writes it.
     fn reply(&self) -> Reply {
-        Reply::Prefer("application/json")
+        Reply::Prefer(self.media_types().first().copied().unwrap_or("application/json"))
     }
 
     /// Reads a batch from the whole body of a request.
@@ -239,14 +240,10 @@ pub enum ResultOrder {
 ///         HeaderValue::from_static("text/plain; charset=utf-8")
 ///     }
 ///
-///     fn start(&mut self, _out: &mut Vec<u8>) {}
-///
 ///     fn outcome(&mut self, outcome: Outcome<'_>, out: &mut Vec<u8>) {
 ///         out.extend_from_slice(outcome.status().as_str().as_bytes());
 ///         out.push(b'\n');
 ///     }
-///
-///     fn finish(&mut self, _out: &mut Vec<u8>) {}
 /// }
 ///
 /// let layer = BatchLayer::new().encoder(Statuses);
@@ -283,8 +280,8 @@ pub trait Encoder: Send {
     /// The `Content-Type` of the answer.
     fn content_type(&self) -> HeaderValue;
 
-    /// What stands before the first outcome.
-    fn start(&mut self, out: &mut Vec<u8>);
+    /// What stands before the first outcome; nothing unless overridden.
+    fn start(&mut self, _out: &mut Vec<u8>) {}
 
     /// One outcome. Each operation has exactly one; a batch that is read while it arrives, and ends too early, has one more, at
     /// the place where it ends.
@@ -297,8 +294,8 @@ pub trait Encoder: Send {
         b""
     }
 
-    /// What stands behind the last outcome.
-    fn finish(&mut self, out: &mut Vec<u8>);
+    /// What stands behind the last outcome; nothing unless overridden.
+    fn finish(&mut self, _out: &mut Vec<u8>) {}
 }
 
 /// What an [`Encoder`] may need to know of the batch that it answers.

@@ -94,11 +94,22 @@ fn with_room() -> Extensions {
     extensions
 }
 
+/// Whether an operation has this header and this value anyway, and no other value of it.
+pub(crate) fn is_repeated(outer: &Parts, name: &HeaderName, value: &HeaderValue) -> bool {
+    let mut values = outer.headers.get_all(name).iter();
+    let is_only = (values.next(), values.next()) == (Some(value), None);
+    is_only && is_handed_down(name, &connection_options(&outer.headers))
+}
+
+fn is_handed_down(name: &HeaderName, options: &HashSet<String>) -> bool {
+    is_inherited(name) && (is_protected(name) || !options.contains(name.as_str()))
+}
+
 fn inherited_headers(outer: &Parts) -> HeaderMap {
     let mut headers = HeaderMap::new();
     let options = connection_options(&outer.headers);
     for (name, value) in &outer.headers {
-        if is_inherited(name) && (is_protected(name) || !options.contains(name.as_str())) {
+        if is_handed_down(name, &options) {
             headers.append(name, value.clone());
         }
     }
@@ -139,6 +150,9 @@ fn is_inherited(name: &HeaderName) -> bool {
         "connection",
         "digest",
         "expect",
+        "grpc-accept-encoding",
+        "grpc-encoding",
+        "grpc-timeout",
         "http2-settings",
         "idempotency-key",
         "keep-alive",

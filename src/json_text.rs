@@ -7,7 +7,7 @@ mod places;
 mod tokens;
 
 pub(crate) use self::{
-    check::is_embeddable,
+    check::embeddable,
     places::{Place, Places},
     tokens::{Token, tokens},
 };

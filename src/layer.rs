@@ -218,6 +218,23 @@ impl BatchLayer {
 
 /// What goes in and what comes out.
 impl BatchLayer {
+    /// Lets operations call gRPC methods of the service, as of a tonic server: those with `content-type: application/grpc`
+    /// (or `application/grpc-web`, where the service speaks that).
+    ///
+    /// The body is the message alone, in JSON as base64, and so is that of the result. The status of the call becomes one of
+    /// HTTP, as `google.rpc.Code` has it, so that a failure looks like one; [`Outcome::grpc`](crate::Outcome::grpc) has the
+    /// call's own, and JSON and XML tell it (`"grpc":{"status":5,"message":"…"}`). `grpc-timeout` is honoured, within the
+    /// time of [an operation](Self::operation_timeout).
+    ///
+    /// A method that answers with more than one message is a 501. The method of an operation has to be POST, and its target
+    /// that of the gRPC method: `/package.Service/Method`. Metadata is headers: see [`allow_header`](Self::allow_header) and
+    /// [`result_header`](Self::result_header).
+    #[cfg(feature = "grpc")]
+    #[cfg_attr(docsrs, doc(cfg(feature = "grpc")))]
+    pub fn grpc(self) -> Self {
+        self.allow_header(crate::grpc::TIMEOUT).with(|config| config.grpc = true)
+    }
+
     /// One more header that an operation may set by itself, in place of what it would inherit from the batch.
     ///
     /// Think twice about any that says who the client is or where it comes from: with it, the sender of a batch can

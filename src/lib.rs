@@ -95,8 +95,11 @@
 //! batch can be a stream too: operations run while it is still being read, a million of them in constant memory.
 //! `docs/streams.md` has all of that.
 //!
+//! `docs/formats.md` compares the formats, and has one of a user's own in 40 lines.
+//!
 //! With the feature `odata` a batch with `requests` in the place of `operations` is one of OData 4.01, or of Microsoft Graph,
 //! and is answered as such. With the feature `multipart` it may be `multipart/mixed`, as clients of OData and of Google send it.
+//! `docs/clients.md` shows how they are pointed here.
 //!
 //! Everything that protects the service belongs *inside* of the layer, where each operation passes it: authentication,
 //! rate limits, body limits. What stands outside sees one request.
@@ -124,6 +127,7 @@
 //! | `ndjson` | | batches without end: one operation a line in, one result a line out |
 //! | `odata` | | OData 4.01 JSON batches, and Microsoft Graph's `$batch` |
 //! | `multipart` | | `multipart/mixed` batches: of OData, with change sets, and of Google |
+//! | `grpc` | | `BatchLayer::grpc`: calls of gRPC methods |
 //! | `axum` | | the module `axum`: `RouterExt::batch`, [`BatchContext`] as an extractor |
 //! | `spawn` | | `BatchLayer::spawn`, `BatchLayer::spawn_streams` |
 //! | `tracing` | | a span for each batch and each operation; the causes of failures as events |
@@ -151,6 +155,7 @@ mod service;
 
 // The way of a batch, and what its stages speak of.
 mod batch;
+mod content;
 mod pipeline;
 
 // negotiate
@@ -184,6 +189,11 @@ mod dispatch;
 mod extract;
 pub mod fault;
 mod groups;
+#[cfg(feature = "grpc")]
+mod grpc;
+#[cfg(not(feature = "grpc"))]
+#[path = "grpc/absent.rs"]
+mod grpc;
 mod inherit;
 mod intake;
 mod running;
@@ -201,10 +211,14 @@ mod cookies;
 mod description;
 mod stream;
 
+#[cfg(feature = "grpc")]
+#[cfg_attr(docsrs, doc(cfg(feature = "grpc")))]
+pub use crate::grpc::GrpcStatus;
 pub use crate::{
     batch::{Batch, Outcome},
     body::{RequestBody, ResponseBody},
     builder::{BatchBuilder, DecodeContext},
+    content::Content,
     context::BatchContext,
     draft::Draft,
     format::{Decode, DecodeLines, Encode, EncodeContext, Encoder, LineDecoder, Reply, ResultOrder},
@@ -228,7 +242,27 @@ struct Readme;
 #[doc = include_str!("../docs/programs.md")]
 struct Programs;
 
+/// And that of the page about formats.
+#[cfg(doctest)]
+#[doc = include_str!("../docs/formats.md")]
+struct Formats;
+
+/// And that of the page about clients, whose other languages `conformance/` runs.
+#[cfg(doctest)]
+#[doc = include_str!("../docs/clients.md")]
+struct Clients;
+
 /// And that of the page about batches without end.
 #[cfg(all(doctest, feature = "ndjson"))]
 #[doc = include_str!("../docs/streams.md")]
 struct Streams;
+
+/// And that of the page about gRPC.
+#[cfg(all(doctest, feature = "axum", feature = "grpc"))]
+#[doc = include_str!("../docs/tonic.md")]
+struct Tonic;
+
+/// And that of the page about hyper.
+#[cfg(doctest)]
+#[doc = include_str!("../docs/hyper.md")]
+struct Hyper;

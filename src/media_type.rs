@@ -1,22 +1,22 @@
-//! What the content of a message is, as its `Content-Type` has it (RFC 9110 §8.3).
+//! Of which kind the content of a message is, as its `Content-Type` has it (RFC 9110 §8.3).
 
 use http::{HeaderMap, HeaderValue, header};
 use mediatype::{MediaType, ReadParams, names};
 
-/// How content can be shown inside of a text format.
+/// What reads content of this media type.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Content {
+pub(crate) enum Family {
     /// `application/json`, with or without a charset.
     Json,
     /// Another type with the suffix `+json` (RFC 6839 §3.1).
     JsonBased,
-    /// `text/*` in UTF-8.
+    /// `text/*` in UTF-8, and whatever says that it is UTF-8: only of text has that a meaning.
     Text,
     /// Anything else, and what says nothing of itself.
     Binary,
 }
 
-impl Content {
+impl Family {
     pub(crate) fn of(headers: &HeaderMap) -> Self {
         headers.get(header::CONTENT_TYPE).map_or(Self::Binary, Self::from_value)
     }
@@ -32,7 +32,9 @@ impl Content {
             Self::Json
         } else if media_type.suffix == Some(names::JSON) {
             Self::JsonBased
-        } else if media_type.ty == names::TEXT && is_utf8(&media_type) {
+        } else if is_utf8(&media_type)
+            && (media_type.ty == names::TEXT || media_type.get_param(names::CHARSET).is_some())
+        {
             Self::Text
         } else {
             Self::Binary
@@ -64,19 +66,23 @@ mod tests {
     #[test]
     fn kinds_of_content() {
         for (content_type, expected) in [
-            ("application/json", Content::Json),
-            ("Application/JSON; charset=\"UTF-8\"", Content::Json),
-            ("application/problem+json", Content::JsonBased),
-            ("application/vnd.acme.v2+json;q=1", Content::JsonBased),
-            ("text/plain", Content::Text),
-            ("text/html; charset=utf-8", Content::Text),
-            ("text/html; charset=iso-8859-1", Content::Binary),
-            ("application/octet-stream", Content::Binary),
-            ("application/jsonp", Content::Binary),
-            ("", Content::Binary),
-            ("garbage", Content::Binary),
+            ("application/json", Family::Json),
+            ("Application/JSON; charset=\"UTF-8\"", Family::Json),
+            ("application/problem+json", Family::JsonBased),
+            ("application/vnd.acme.v2+json;q=1", Family::JsonBased),
+            ("text/plain", Family::Text),
+            ("text/html; charset=utf-8", Family::Text),
+            ("text/html; charset=iso-8859-1", Family::Binary),
+            ("application/xml; charset=utf-8", Family::Text),
+            ("application/javascript;charset=\"UTF-8\"", Family::Text),
+            ("application/xml; charset=utf-16", Family::Binary),
+            ("application/xml", Family::Binary),
+            ("application/octet-stream", Family::Binary),
+            ("application/jsonp", Family::Binary),
+            ("", Family::Binary),
+            ("garbage", Family::Binary),
         ] {
-            assert_eq!(Content::from_value(&HeaderValue::from_static(content_type)), expected, "{content_type}");
+            assert_eq!(Family::from_value(&HeaderValue::from_static(content_type)), expected, "{content_type}");
         }
     }
 }

@@ -28,7 +28,8 @@ where
         Poll::Pending => timer.poll_until(deadline, cx).map(|()| None),
     });
     match read.await {
-        Some(Ok(bytes)) => Ok(bytes),
+        // Trailers of a batch are nobody's.
+        Some(Ok((bytes, _))) => Ok(bytes),
         Some(Err(ReadError::TooLarge)) => Err(Rejection::too_large(limit)),
         Some(Err(ReadError::Body(error))) if fault::is_length_limit(&error) => Err(Rejection::too_large(limit)),
         Some(Err(ReadError::Body(error))) => {

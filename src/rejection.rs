@@ -71,7 +71,10 @@ impl Rejection {
         let accepted = accepted.join(", ");
         let problem = Problem::new(
             StatusCode::UNSUPPORTED_MEDIA_TYPE,
-            format!("the `Content-Type` of a batch must be one of: {accepted} (and the charset, if any, utf-8)"),
+            format!(
+                "the `Content-Type` of a batch must be one of: {accepted} (and the charset, if any, utf-8; a parameter \
+                 that has others than letters, digits and `-._+'` in quotes)"
+            ),
         );
         Self::from(problem).hinting(HeaderName::from_static("accept-post"), &accepted)
     }

@@ -18,6 +18,7 @@ use crate::{
     batch::Verdict,
     body::{ReadError, RequestBody, Whole},
     config::Config,
+    grpc::Call,
     problem::Problem,
     service::Inner,
     unwind::caught,
@@ -104,6 +105,8 @@ pin_project! {
         state: State<S, B>,
         budget: Arc<Budget>,
         is_head: bool,
+        // Of a gRPC method, which has a way of its own to say how it went.
+        call: Option<Call>,
         // Bytes that the response has taken of the answer's; given back when it doesn't get there.
         charged: usize,
     }
@@ -132,7 +135,7 @@ pin_project! {
     {
         Calling {
             #[pin]
-            call: Oneshot<S, Request<RequestBody<B>>>,
+            response: Oneshot<S, Request<RequestBody<B>>>,
         },
         Reading {
             head: Option<Parts>,
@@ -148,14 +151,15 @@ pin_project! {
 /// The service is readied in the operation's own future: one that waits for its turn holds nothing that another one
 /// needs.
 #[inline]
-pub(crate) fn send<S, B>(service: S, request: Request<Option<Bytes>>, budget: Arc<Budget>) -> Sending<S, B>
+pub(crate) fn send<S, B>(service: S, mut request: Request<Option<Bytes>>, budget: Arc<Budget>) -> Sending<S, B>
 where
     S: Inner<B>,
     B: Send + 'static,
 {
     let is_head = *request.method() == Method::HEAD;
-    let call = service.oneshot(request.map(RequestBody::operation));
-    Sending { state: State::Calling { call }, budget, is_head, charged: 0 }
+    let call = Call::begin(&budget.config, &mut request);
+    let response = service.oneshot(request.map(RequestBody::operation));
+    Sending { state: State::Calling { response }, budget, is_head, call, charged: 0 }
 }
 
 impl<S, B> Future for Sending<S, B>
@@ -192,7 +196,7 @@ where
         loop {
             match this.state.as_mut().project() {
                 StateProj::Ended => unreachable!("polled after its verdict"),
-                StateProj::Calling { call } => match ready!(call.poll(cx)) {
+                StateProj::Calling { response } => match ready!(response.poll(cx)) {
                     // Never the last word of a service (RFC 9110 §15.2); a server couldn't send it either.
                     Ok(response) if response.status().is_informational() => {
                         return Poll::Ready(Err(Box::new(failure(StatusCode::INTERNAL_SERVER_ERROR))));
@@ -215,9 +219,12 @@ where
                         fits
                     };
                     return Poll::Ready(match ready!(body.poll_read(cx, charge)) {
-                        Ok(body) => {
+                        Ok((body, trailers)) => {
                             let head = head.take().expect("a verdict ends this state");
-                            Ok(Response::from_parts(head, body))
+                            match *this.call {
+                                Some(call) => call.read(head, body, trailers),
+                                None => Ok(Response::from_parts(head, body)),
+                            }
                         }
                         Err(ReadError::Body(error)) => Err(Box::new(fault(&this.budget.config, &error))),
                         Err(ReadError::TooLarge) => Err(Box::new(over_budget(this.budget))),

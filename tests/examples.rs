@@ -216,14 +216,11 @@ async fn tonic() {
     assert_eq!(client.get_user(GetUserRequest { id: 99 }).await.unwrap_err().code(), Code::NotFound);
 
     let call = |id| {
-        let message = GetUserRequest { id }.encode_to_vec();
-        let frame = [&[0], &u32::try_from(message.len()).unwrap().to_be_bytes()[..], &message].concat();
         json!({
             "method": "POST",
             "path": "/users.v1.Users/GetUser",
             "headers": {"content-type": "application/grpc"},
-            "body": STANDARD.encode(frame),
-            "encoding": "base64",
+            "body": STANDARD.encode(GetUserRequest { id }.encode_to_vec()),
         })
     };
     let answer = example.batch(Request::post("/batch"), json!([call(1), call(99)])).await;
@@ -233,13 +230,103 @@ async fn tonic() {
     assert_eq!(results[0]["status"], 200);
     assert_eq!(results[0]["headers"], json!({"content-type": "application/grpc"}));
     assert_eq!(results[0]["encoding"], "base64");
-    let frame = STANDARD.decode(results[0]["data"].as_str().unwrap()).unwrap();
-    let (prefix, message) = frame.split_at(5);
-    assert_eq!(prefix, [&[0], &u32::try_from(message.len()).unwrap().to_be_bytes()[..]].concat());
-    assert_eq!(User::decode(message).unwrap(), ada);
+    let message = STANDARD.decode(results[0]["data"].as_str().unwrap()).unwrap();
+    assert_eq!(User::decode(&*message).unwrap(), ada);
+    assert_eq!(results[0]["grpc"], json!({"status": 0}));
 
-    assert_eq!(results[1]["status"], 200);
-    assert_eq!(results[1]["headers"]["grpc-status"], "5");
+    assert_eq!(results[1]["status"], 404);
+    assert_eq!(results[1]["grpc"], json!({"status": 5, "message": "there is no user 99"}));
+}
+
+#[tokio::test]
+async fn the_simulator_has_every_status() {
+    let example = Example::start("simulator");
+    for code in 200..600_u16 {
+        let answer =
+            example.send(Request::get(format!("/api/status/{code}?x=%C3%A4")).header("accept", "application/json"), "");
+        let answer = answer.await;
+        assert_eq!(answer.status(), code);
+        match code {
+            204 | 205 | 304 => assert!(answer.body().is_empty(), "{code}"),
+            207 => assert_eq!(statuses(&results(answer.body())), [200, 404, 423]),
+            code => {
+                let said: Value = serde_json::from_slice(answer.body()).unwrap();
+                let request = json!({"method": "GET", "path": format!("/api/status/{code}"), "query": "x=%C3%A4"});
+                assert!(
+                    ["method", "path", "query"].iter().all(|name| said["request"][name] == request[name]),
+                    "{said}"
+                );
+                assert_eq!(said["request"]["headers"]["accept"], "application/json");
+                assert_eq!(said["status"]["code"], code);
+                assert_eq!(said["status"]["reason"], json!(answer.status().canonical_reason()));
+                assert_eq!(said["status"]["rfc"].is_string(), answer.status().canonical_reason().is_some(), "{said}");
+            }
+        }
+    }
+    for (code, header) in [
+        (201, "location"),
+        (302, "location"),
+        (304, "etag"),
+        (401, "www-authenticate"),
+        (405, "allow"),
+        (407, "proxy-authenticate"),
+        (416, "content-range"),
+        (429, "retry-after"),
+        (503, "retry-after"),
+    ] {
+        let answer = example.get(&format!("/api/status/{code}")).await;
+        assert!(answer.headers().contains_key(header), "{code}");
+    }
+    for code in ["100", "103", "199", "600", "0", "-1", "65736", "x", "%20"] {
+        let answer = example.get(&format!("/api/status/{code}")).await;
+        assert_eq!(
+            (answer.status(), &answer.headers()["content-type"]),
+            (StatusCode::BAD_REQUEST, &"application/problem+json".parse().unwrap())
+        );
+    }
+}
+
+#[tokio::test]
+async fn the_simulator_in_a_batch() {
+    let example = Example::start("simulator");
+    let codes: Vec<u16> = (200..600).filter(|code| *code != 207).collect();
+    let operations: Value = codes.iter().map(|code| json!({"path": format!("/api/status/{code}")})).collect();
+    let results = example.results(Request::post("/batch"), operations).await;
+    assert_eq!(statuses(&results), codes.iter().map(|&code| u64::from(code)).collect::<Vec<_>>());
+    // A 1xx is explained, and its siblings go on.
+    let operations =
+        json!([{"path": "/api/status/101"}, {"path": "/api/status/204"}, {"path": "/api/status/207?statuses=200,x"}]);
+    let results = example.results(Request::post("/batch"), operations).await;
+    assert_eq!(statuses(&results), [400, 204, 400]);
+    assert!(results[0]["error"]["detail"].as_str().unwrap().contains("1xx"));
+    assert!(results[2]["error"]["detail"].as_str().unwrap().contains("`x`"));
+}
+
+#[cfg(feature = "xml")]
+#[tokio::test]
+async fn the_simulator_speaks_xml_unless_json_is_wanted() {
+    let example = Example::start("simulator");
+    for (accept, content_type) in [
+        (None, "application/xml; charset=utf-8"),
+        (Some("*/*"), "application/xml; charset=utf-8"),
+        (Some("text/html, application/xml;q=0.9, */*;q=0.8"), "application/xml; charset=utf-8"),
+        (Some("application/json"), "application/json"),
+    ] {
+        let request = Request::get("/api/status/207?statuses=201,%20424");
+        let request = accept.into_iter().fold(request, |request, accept| request.header("accept", accept));
+        let answer = example.send(request, "").await;
+        assert_eq!((answer.status().as_u16(), answer.headers()["content-type"].to_str().unwrap()), (207, content_type));
+        let text = str::from_utf8(answer.body()).unwrap();
+        if content_type.starts_with("application/xml") {
+            let xml = roxmltree::Document::parse(text).unwrap();
+            let statuses =
+                xml.descendants().filter(|node| node.has_tag_name(("DAV:", "status"))).map(|node| node.text());
+            let expected = ["HTTP/1.1 201 Created", "HTTP/1.1 424 Failed Dependency"].map(Some);
+            assert_eq!(statuses.collect::<Vec<_>>(), expected);
+        } else {
+            assert_eq!(statuses(&results(answer.body())), [201, 424]);
+        }
+    }
 }
 
 /// One request to `conformance`, and the status that it has.

@@ -9,13 +9,14 @@ use std::{
 };
 
 use axum::body::Body;
+use base64::{Engine, engine::general_purpose::STANDARD};
 use bytes::Bytes;
 use http::{HeaderValue, Request, Response, StatusCode, header};
 use http_body_util::BodyExt;
 use tower::{Layer, ServiceExt, service_fn};
 use tower_multistatus::{
-    Batch, BatchLayer, Decode, DecodeContext, DecodeLines, Draft, Encode, EncodeContext, Encoder, LineDecoder, Order,
-    Outcome, Rejection, Reply, RequestBody,
+    Batch, BatchLayer, Content, Decode, DecodeContext, DecodeLines, Draft, Encode, EncodeContext, Encoder, LineDecoder,
+    Order, Outcome, Rejection, Reply, RequestBody,
 };
 
 /// `METHOD TARGET BODY` in each line; a line in the answer for each.
@@ -378,4 +379,73 @@ async fn what_a_format_says_last_counts() {
         operation.body(Bytes::from_static(b"text"), None);
     });
     assert_eq!(sent.await, "/y text");
+}
+
+/// Of each outcome, what there is of it to be shown.
+struct Contents;
+
+impl Encode for Contents {
+    fn media_types(&self) -> &[&'static str] {
+        &["text/contents"]
+    }
+
+    fn begin(&self, _cx: EncodeContext) -> Box<dyn Encoder> {
+        Box::new(Self)
+    }
+}
+
+impl Encoder for Contents {
+    fn content_type(&self) -> HeaderValue {
+        HeaderValue::from_static("text/contents")
+    }
+
+    fn outcome(&mut self, outcome: Outcome<'_>, out: &mut Vec<u8>) {
+        let content = outcome.content();
+        assert_eq!(content.as_str().is_none(), matches!(content, Content::Bytes(_)));
+        out.extend_from_slice(format!("{content:?}\n").as_bytes());
+    }
+}
+
+#[tokio::test]
+async fn an_outcome_tells_what_there_is_to_show() {
+    let echo = service_fn(|request: Request<RequestBody<Body>>| async move {
+        let (head, body) = request.into_parts();
+        let mut response = Response::new(body);
+        if let Some(content_type) = head.headers.get(header::CONTENT_TYPE) {
+            response.headers_mut().insert(header::CONTENT_TYPE, content_type.clone());
+        }
+        Ok::<_, Infallible>(response)
+    });
+    let service = BatchLayer::new().max_operations(1).encoder(Contents).layer(echo);
+    for (content_type, body, expected) in [
+        (None, &b""[..], "Empty"),
+        (Some("text/plain"), b"", "Empty"),
+        (Some("application/json"), b" {\"a\":\n1}", r#"Json(" {\"a\":\n1}")"#),
+        (Some("application/hal+json; x=y"), b"\"abc\"", r#"Json("\"abc\"")"#),
+        (Some("application/hal+json"), b"abc", "Bytes([97, 98, 99])"),
+        (Some("application/json"), b"1e400", "Bytes([49, 101, 52, 48, 48])"),
+        (Some("text/plain"), b"\"abc\"", r#"Text("\"abc\"")"#),
+        (Some("text/plain"), b"\xff", "Bytes([255])"),
+        (Some("text/plain; charset=latin1"), b"a", "Bytes([97])"),
+        (Some("image/png"), b"a", "Bytes([97])"),
+        (None, b"a", "Bytes([97])"),
+    ] {
+        let headers =
+            content_type.map(|value| format!(r#""headers":{{"content-type":"{value}"}},"#)).unwrap_or_default();
+        let body = STANDARD.encode(body);
+        let document = format!(r#"[{{"path":"/",{headers}"body":"{body}","encoding":"base64"}}]"#);
+        let batch =
+            Request::post("/batch").header("content-type", "application/json").header("accept", "text/contents");
+        let answer = service.clone().oneshot(batch.body(Body::from(document)).unwrap()).await.unwrap();
+        let said = answer.into_body().collect().await.unwrap().to_bytes();
+        assert_eq!(said, format!("{expected}\n"), "{content_type:?}");
+    }
+    let answer = send(BatchLayer::new().encoder(Contents), with_accept(request("application/json", "[{}]"))).await;
+    let problem = r#"Json("{\"type\":\"about:blank\",\"title\":\"Bad Request\",\"status\":400"#;
+    assert!(answer.body().starts_with(problem), "{}", answer.body());
+}
+
+fn with_accept(mut request: Request<Body>) -> Request<Body> {
+    request.headers_mut().insert(header::ACCEPT, HeaderValue::from_static("text/contents"));
+    request
 }

@@ -394,14 +394,19 @@ async fn a_response_is_told_by_its_kind() {
         (200, "application/json", "{\"a\" : [1.50,1e300] }", r#""status":200,"data":{"a" : [1.50,1e300] }"#),
         (200, "application/json; charset=utf-8", r#"{"b":1,"b":2}"#, r#""status":200,"data":{"b":1,"b":2}"#),
         (200, "application/json", "null", r#""status":200,"data":null"#),
-        // What some clients can't read is text, or it would hide the outcomes beside it.
+        // What some clients can't read would hide the outcomes beside it.
         (
             200,
             "application/json",
             "1e400",
-            r#""status":200,"headers":{"content-type":"application/json"},"data":"1e400""#,
+            r#""status":200,"headers":{"content-type":"application/json"},"data":"MWU0MDA=","encoding":"base64""#,
         ),
-        (200, "a/b+json", r#""\ud800""#, r#""status":200,"headers":{"content-type":"a/b+json"},"data":"\"\\ud800\"""#),
+        (
+            200,
+            "a/b+json",
+            r#""\ud800""#,
+            r#""status":200,"headers":{"content-type":"a/b+json"},"data":"Ilx1ZDgwMCI=","encoding":"base64""#,
+        ),
         (
             201,
             "application/hal+json",
@@ -431,19 +436,32 @@ async fn a_response_is_told_by_its_kind() {
             200,
             "application/json",
             "{not json",
-            r#""status":200,"headers":{"content-type":"application/json"},"data":"{not json""#,
+            r#""status":200,"headers":{"content-type":"application/json"},"data":"e25vdCBqc29u","encoding":"base64""#,
         ),
         (
             200,
             "application/json",
             "{} {}",
-            r#""status":200,"headers":{"content-type":"application/json"},"data":"{} {}""#,
+            r#""status":200,"headers":{"content-type":"application/json"},"data":"e30ge30=","encoding":"base64""#,
         ),
         (
             200,
             "application/hal+json",
             "nul",
-            r#""status":200,"headers":{"content-type":"application/hal+json"},"data":"nul""#,
+            r#""status":200,"headers":{"content-type":"application/hal+json"},"data":"bnVs","encoding":"base64""#,
+        ),
+        // The value and the text differ.
+        (
+            200,
+            "application/hal+json",
+            "\"abc\"",
+            r#""status":200,"headers":{"content-type":"application/hal+json"},"data":"abc""#,
+        ),
+        (
+            200,
+            "application/hal+json",
+            "abc",
+            r#""status":200,"headers":{"content-type":"application/hal+json"},"data":"YWJj","encoding":"base64""#,
         ),
         (302, "text/plain", "x", r#""status":302,"headers":{"content-type":"text/plain"},"data":"x""#),
         (404, "application/json", r#"{"no":1}"#, r#""status":404,"error":{"no":1}"#),

@@ -375,6 +375,7 @@ async fn a_faulty_part_is_answered_in_its_place_and_its_siblings_go_on() {
             "",
         ),
         ("Content-Type: application/http\r\nContent-ID: a\r\nContent-ID: b\r\n\r\nGET /a", "more than one", ""),
+        ("Content-Type: application/http\r\n\r\nGET /a\r\nContent-ID: a\r\nContent-ID: b\r\n\r\n", "more than one", ""),
         ("Content-Type: application/http\r\n folded: x\r\n\r\nGET /a", "`application/http`", ""),
         ("Content-Type: application/http\r\nContent-Transfer-Encoding: base64\r\n\r\nR0VUIC9h", "`binary`", ""),
         ("Content-Type: application/http\r\nContent-Transfer-Encoding: quoted-printable\r\n\r\nGET /a", "`binary`", ""),
@@ -513,6 +514,7 @@ async fn any_batch_can_be_answered_in_parts() {
         {"id": "<g>", "path": "//"},
         {"id": "line\r\nSet-Cookie: x=y\r\n\r\n--", "path": "/b"},
         {"id": "100%\n", "path": "/c"},
+        {"id": " b ", "path": "/c"},
         {"path": "/d", "method": "POST", "body": 1},
         {"id": "1", "group": "g", "path": "/e", "method": "POST"},
         {"id": "2", "group": "g", "path": "/f", "method": "POST"},
@@ -520,8 +522,9 @@ async fn any_batch_can_be_answered_in_parts() {
     let expected = json!([
         ["a", 200],
         ["<response-g>", 400],
-        ["line%0D%0ASet-Cookie: x=y%0D%0A%0D%0A--", 200],
+        ["line%0D%0ASet-Cookie:%20x=y%0D%0A%0D%0A--", 200],
         ["100%25%0A", 200],
+        ["%20b%20", 200],
         [null, 200],
         ["1", 501],
         ["2", 501],
@@ -530,9 +533,9 @@ async fn any_batch_can_be_answered_in_parts() {
         parts(&call(batched(BatchLayer::new(), echo), with(batch, "accept", "multipart/mixed")).await)
     };
     assert_eq!(outline(&answer(batch(operations.clone())).await), expected, "one part for each operation");
-    let lines: String = operations.as_array().unwrap()[..5].iter().map(|operation| format!("{operation}\n")).collect();
+    let lines: String = operations.as_array().unwrap()[..6].iter().map(|operation| format!("{operation}\n")).collect();
     let by_line = answer(batch_as("application/x-ndjson", lines)).await;
-    assert_eq!(outline(&by_line).as_array().unwrap()[..], expected.as_array().unwrap()[..5]);
+    assert_eq!(outline(&by_line).as_array().unwrap()[..], expected.as_array().unwrap()[..6]);
     let requests =
         json!({"requests": [{"id": "1", "method": "get", "url": "/a"}, {"id": "2", "method": "get", "url": "/b"}]});
     assert_eq!(outline(&answer(batch(requests)).await), json!([["1", 200], ["2", 200]]));

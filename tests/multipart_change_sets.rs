@@ -323,6 +323,31 @@ async fn change_sets_need_no_long_names_to_be_allowed() {
     assert_eq!(outline(&answer), json!([{"change set": [["1", 200], ["2", 200]]}, [null, 400], [null, 200]]));
 }
 
+/// A client that loses the connection meanwhile should know what was committed.
+#[tokio::test(start_paused = true)]
+async fn a_change_set_is_sent_when_it_has_ended() {
+    use http_body_util::BodyExt;
+    use tower::{Layer, ServiceExt};
+
+    let recorder = Recorder::default();
+    let layer = BatchLayer::new().with_coordinator(recorder.clone()).stream(Streaming::On);
+    let service =
+        layer.layer(tower::service_fn(|request: Request<tower_multistatus::RequestBody<support::Plain>>| async move {
+            if request.uri().path() == "/slow" {
+                tokio::time::sleep(std::time::Duration::from_secs(5)).await;
+            }
+            Ok::<_, std::convert::Infallible>(response(StatusCode::OK, &[], "").map(http_body_util::Full::new))
+        }));
+    let answer = service.oneshot(of(&[&posts(["/a", "/b"]), &http("GET /slow")])).await.unwrap();
+    let began = tokio::time::Instant::now();
+    let (mut body, mut text) = (answer.into_body(), Vec::new());
+    while !text.windows(6).any(|window| window == b"\r\n--ch") || !text.ends_with(b"--") {
+        text.extend_from_slice(body.frame().await.unwrap().unwrap().data_ref().unwrap());
+    }
+    assert!(began.elapsed() < std::time::Duration::from_secs(1), "only the last one is slow");
+    assert_eq!(text.windows(15).filter(|window| window == b"HTTP/1.1 200 OK").count(), 2);
+}
+
 /// Ids and names of change sets of our own making can't be mixed up with those of clients.
 #[tokio::test]
 async fn a_client_can_not_name_what_is_in_another_change_set_by_our_names() {

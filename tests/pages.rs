@@ -23,6 +23,14 @@ fn programs() -> String {
     std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/programs.md")).unwrap()
 }
 
+#[test]
+fn a_format_of_ones_own_takes_forty_lines() {
+    let page = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/formats.md")).unwrap();
+    let code = part(&page, "```rust\n", "// That is all.");
+    let lines = code.lines().filter(|line| !line.trim().is_empty()).count();
+    assert!((20..=40).contains(&lines), "{lines}");
+}
+
 /// The page from one line to the next one that begins like this.
 fn part<'a>(page: &'a str, from: &str, to: &str) -> &'a str {
     let (_, rest) = page.split_once(from).unwrap();

@@ -95,6 +95,19 @@ impl Operation {
     }
 }
 
+/// `n` GETs as OData has them, where each needs an id.
+fn odata(n: usize) -> Bytes {
+    let request = |index| format!(r#"{{"id":"{index}","method":"GET","url":"/users/17"}}"#);
+    format!(r#"{{"requests":[{}]}}"#, (0..n).map(request).collect::<Vec<_>>().join(",")).into()
+}
+
+/// `n` GETs as a multipart, as clients of OData write it.
+fn multipart(n: usize) -> Bytes {
+    let part = "--batch\r\nContent-Type: application/http\r\nContent-Transfer-Encoding: binary\r\n\r\n\
+                GET /users/17 HTTP/1.1\r\nAccept: application/json\r\n\r\n\r\n";
+    (part.repeat(n) + "--batch--\r\n").into()
+}
+
 /// Operations on a service that does nothing, each with an id, and with what `links` says of the one at that index.
 fn linked(n: usize, links: impl Fn(usize) -> String) -> Bytes {
     let operation = |index: usize| format!(r#"{{"id":"{index}","path":"/"{}}}"#, links(index));
@@ -183,10 +196,14 @@ fn naive() -> Router {
 }
 
 fn post_batch(body: Bytes) -> Request<Body> {
+    post_as("application/json", body)
+}
+
+fn post_as(media_type: &'static str, body: Bytes) -> Request<Body> {
     let mut request = Request::new(Body::from(body));
     *request.method_mut() = Method::POST;
     *request.uri_mut() = Uri::from_static("/batch");
-    request.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    request.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(media_type));
     request
 }
 
@@ -196,9 +213,8 @@ const FRAME: usize = 16 << 10;
 /// A batch of this type, which comes in frames.
 fn post_frames(media_type: &'static str, frames: impl Iterator<Item = Bytes> + Send + 'static) -> Request<Body> {
     let frames = stream::iter(frames.map(|frame| Ok::<_, Infallible>(Frame::data(frame))));
-    let mut request = post_batch(Bytes::new());
+    let mut request = post_as(media_type, Bytes::new());
     *request.body_mut() = Body::new(StreamBody::new(frames));
-    request.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(media_type));
     request
 }
 
@@ -245,13 +261,16 @@ impl<B> Service<Request<B>> for Null {
 }
 
 /// What is measured, by name; the names are those of the table in the README beside this.
-pub(crate) const SCENARIOS: [&str; 21] = [
+pub(crate) const SCENARIOS: [&str; 24] = [
     "inner",
     "naive",
     "batch",
     "bare",
     "streamed",
     "lines",
+    "odata",
+    "multipart",
+    "xml",
     "inner-echo",
     "naive-echo",
     "batch-echo",
@@ -298,6 +317,22 @@ pub(crate) async fn run(scenario: &str, n: usize, times: usize) {
         "bare" => repeat(layer().layer(api()), batched, times).await,
         "streamed" => repeat(read(layer().stream(Streaming::On).layer(api())), batched, times).await,
         "lines" => repeat(read(layer().layer(api())), lined, times).await,
+        "odata" => {
+            let batch = odata(n);
+            repeat(layer().layer(api()), || post_batch(batch.clone()), times).await;
+        }
+        "multipart" => {
+            let batch = multipart(n);
+            repeat(layer().layer(api()), || post_as("multipart/mixed; boundary=batch", batch.clone()), times).await;
+        }
+        "xml" => {
+            let batch = || {
+                let mut request = batched();
+                request.headers_mut().insert(header::ACCEPT, HeaderValue::from_static("application/xml"));
+                request
+            };
+            repeat(layer().layer(api()), batch, times).await;
+        }
         "unordered-echo" => repeat(unordered().layer(api()), batched, times).await,
         "streamed-unordered-echo" => {
             repeat(read(unordered().stream(Streaming::On).layer(api())), batched, times).await;

@@ -3,7 +3,8 @@
 import { readFileSync } from "node:fs";
 import { BatchRequestContent, BatchResponseContent, Client } from "@microsoft/microsoft-graph-client";
 
-import { Checks, ORACLE, TARGET, direct, parsed } from "./lib.mjs";
+import { Checks, ORACLE, TARGET } from "./lib.mjs";
+import { batches, check, expectations } from "./odata_lib.mjs";
 
 const { version } = JSON.parse(readFileSync(new URL("../node_modules/@microsoft/microsoft-graph-client/package.json", import.meta.url)));
 const checks = new Checks({ "microsoft-graph-client": version, node: process.versions.node });
@@ -14,40 +15,11 @@ const client = Client.init({
     customHosts: new Set(["127.0.0.1"]),
 });
 
-const json = (method, url, body) => ({ method, url, body: JSON.stringify(body), headers: { "content-type": "application/json" } });
-const get = url => ({ method: "GET", url });
-const serial = (...requests) => requests.map((request, index) => ({ ...request, dependsOn: index ? [String(index)] : undefined }));
-const same = (first, ...others) => [first, ...others.map(request => ({ ...request, dependsOn: ["1"] }))];
-const layer = status => request => ({ ...request, layer: status });
-
-// Ids are "1", "2" … in this order. Requests without dependencies run side by side.
-const batches = {
-    "success": [get("/users/1"), get("/users/2"), { method: "HEAD", url: "/users/3" }],
-    "not found": [get("/users/0"), get("/nothing/here"), { method: "DELETE", url: "/users/nobody" }, get("/users/1")],
-    "created": [json("POST", "/users", { name: "Eve", email: "eve@example.com" })],
-    "one after the other": serial(
-        json("PATCH", "/users/4", { name: "Eva" }), get("/users/4"), json("PUT", "/users/4", { name: "E", email: "e@example.com" }),
-        { method: "DELETE", url: "/users/4" }, get("/users/4")),
-    "binary": [get("/blob/16"), get("/blob/1"), get("/blob/0"), get("/blob/70000"), get("/blob/99999999999")],
-    "panic": [get("/users/1"), layer(500)(get("/boom")), get("/users/2")],
-    "dependency that fails": serial(get("/users/0"), layer(424)(get("/users/1")), layer(424)(get("/users/2"))),
-    "same dependency": same(get("/users/1"), get("/users/2"), get("/blob/3"), get("/users/0")),
-    "same dependency that fails": same(get("/users/0"), layer(424)(get("/users/1")), layer(424)({ method: "DELETE", url: "/users/1" })),
-    "no body": [{ method: "POST", url: "/users" }, { method: "DELETE", url: "/users/1" }, { method: "DELETE", url: "/users/9" }],
-    "what the one before has done": [get("/users/1"), get("/users/2")],
-    "not allowed": [json("POST", "/users/2", {}), json("POST", "/users", { name: "Nobody" })],
-    "not ASCII": [json("POST", "/echo", { "ключ": "naïve 漢字 🦀 \u2028 é" }), get("/users/%C3%BC"), get("/users/2?$filter=a%20eq%20'b'")],
-    "control characters": [json("POST", "/echo", { a: "\0\u0001\u007f\u0085\ufffe\r\n\t", "\u0007": "</script>" })],
-    "JSON of other kinds": [json("POST", "/echo", [1, -0.5, null, { a: [] }]), json("POST", "/echo", "text"), json("POST", "/echo", 0)],
-    "as many as there may be": Array.from({ length: 20 }, (_, index) => get(`/users/${index % 5}`)),
-};
-
 for (const [name, requests] of Object.entries(batches)) {
     const content = await checks.attempt(`${name}: request`, () => new BatchRequestContent(requests.map(({ url, dependsOn, method, body, headers }, index) => ({
         id: String(index + 1), request: new Request(ORACLE + url, { method, body, headers }), ...(dependsOn && { dependsOn }),
     }))).getContent());
-    const want = [];
-    for (const { layer, method, url, headers, body } of requests) want.push(layer ? { status: layer } : await direct(method, url, headers, body));
+    const want = await expectations(requests);
     const answer = await checks.attempt(`${name}: answer`, () => client.api("/$batch").post(content));
     checks.equal(`${name}: ids`, answer?.responses?.map(({ id }) => id), requests.map((_, index) => String(index + 1)));
     const responses = answer && await checks.attempt(`${name}: can be read`, () => new BatchResponseContent(answer));
@@ -57,24 +29,10 @@ for (const [name, requests] of Object.entries(batches)) {
         const response = responses.getResponseById(String(index + 1));
         const label = `${name} [${index}]`;
         checks.true(`${label}: is there`, response);
-        if (response) await check(label, response, expectation, requests[index].layer);
+        if (!response) continue;
+        const { status, headers } = response;
+        check(checks, label, { status, headers: Object.fromEntries(headers), text: await response.text() }, expectation, requests[index].layer);
     }
-}
-
-async function check(label, response, want, ofLayer) {
-    const text = await response.text();
-    if (ofLayer) {
-        checks.equal(`${label}: status`, response.status, want.status);
-        const error = parsed(text)?.error;
-        checks.equal(`${label}: error`, [typeof error?.code, typeof error?.message], ["string", "string"]);
-        return;
-    }
-    const headers = Object.fromEntries(response.headers);
-    // Nothing is told of the type of what isn't there: this client would make "null" of it.
-    if (!want.body.length) delete want.headers["content-type"];
-    // What is no JSON and no text is base64, which is for the reader to decode.
-    const isBinary = want.headers["content-type"] === "application/octet-stream";
-    checks.same(label, { status: response.status, headers, body: Buffer.from(text, isBinary ? "base64" : "utf8") }, want);
 }
 
 // What this client never writes itself, and so is sent as it is.

@@ -77,6 +77,26 @@ export function cases(kind) {
     return every.filter(({ only }) => (only ?? kind) === kind);
 }
 
+// The cases with those of their operations that a client can say, when they run one after the other and none knows of another.
+export function plain(can) {
+    return cases("document").filter(({ batch }) => !batch).flatMap(({ name, operations, expect = {} }) => {
+        // What the layer itself says depends on what those of each format say, but for a panic.
+        const kept = [...operations.keys()].filter(index => [undefined, 500].includes(expect[index]) && !operations[index].refs && can(operations[index]));
+        const ofKept = kept.flatMap((index, place) => expect[index] ? [[place, expect[index]]] : []);
+        return kept.length ? [{ name, operations: kept.map(index => operations[index]), expect: Object.fromEntries(ofKept) }] : [];
+    });
+}
+
+// What is sent for an operation: its body as bytes.
+export function asked({ method = "GET", path, headers = {}, body, encoding }) {
+    if (body === undefined) return { method, path, headers: { ...headers } };
+    if (encoding === "base64") return { method, path, headers: { ...headers }, body: Buffer.from(body, "base64") };
+    if (!/json/.test(headers["content-type"] ?? "json")) return { method, path, headers: { ...headers }, body: Buffer.from(body) };
+    return { method, path, headers: { "content-type": "application/json", ...headers }, body: Buffer.from(JSON.stringify(body)) };
+}
+
+export const isText = bytes => !bytes || Buffer.from(bytes.toString()).equals(bytes);
+
 export const document = ({ operations, batch }) => ({ operations, ...batch });
 
 export async function expected({ operations, expect = {} }) {
@@ -92,23 +112,15 @@ export async function expected({ operations, expect = {} }) {
 }
 
 async function alone(operation, byId) {
-    const headers = { ...operation.headers };
-    let body;
-    if (operation.body !== undefined) {
-        if (operation.encoding === "base64") body = Buffer.from(operation.body, "base64");
-        else if (/json/.test(headers["content-type"] ?? "json")) {
-            body = Buffer.from(JSON.stringify(operation.body));
-            headers["content-type"] ??= "application/json";
-        } else body = Buffer.from(operation.body);
-    }
-    let path = operation.path;
+    const { method, headers, body, ...rest } = asked(operation);
+    let { path } = rest;
     for (const [name, reference] of Object.entries(operation.refs ?? {})) {
         const [, id, kind, rest] = /(.*?)([#@])(.*)/.exec(reference);
         path = kind === "#"
             ? path.replace(`{${name}}`, () => encodeURIComponent(parsed(byId[id].body)[rest.slice(1)]))
             : path.replace(`{+${name}}`, () => byId[id].headers[rest]);
     }
-    return direct(operation.method ?? "GET", path, headers, body);
+    return direct(method, path, headers, body);
 }
 
 export async function direct(method, path, headers = {}, body = undefined, base = ORACLE) {

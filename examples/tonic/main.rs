@@ -3,19 +3,15 @@
 //! ```console
 //! $ cargo run --example tonic
 //! $ curl -i localhost:3000/batch -H 'content-type: application/json' -d '{"operations":[
-//!     {"method":"POST","path":"/users.v1.Users/GetUser","headers":{"content-type":"application/grpc"},
-//!      "body":"AAAAAAIIAQ==","encoding":"base64"},
-//!     {"method":"POST","path":"/users.v1.Users/GetUser","headers":{"content-type":"application/grpc"},
-//!      "body":"AAAAAAIIYw==","encoding":"base64"}]}'
+//!     {"method":"POST","path":"/users.v1.Users/GetUser","headers":{"content-type":"application/grpc"},"body":"CAE="},
+//!     {"method":"POST","path":"/users.v1.Users/GetUser","headers":{"content-type":"application/grpc"},"body":"CGM="}]}'
 //! ```
 //!
-//! A body is a length-prefixed message, as gRPC has it: a zero for "not compressed", four bytes of length, and the
-//! message, here a `GetUserRequest` with the id 1 (`08 01`), or 99 (`08 63`).
+//! A body is a message in base64, here a `GetUserRequest` with the id 1 (`08 01`), or 99 (`08 63`); so is the result's.
 //!
-//! gRPC says in `grpc-status`, not in the status, whether a call succeeded: the user 99 is a 200 with `grpc-status: 5`
-//! (not found). That of a success comes in trailers, which a batch doesn't tell: no `grpc-status` means 0.
+//! gRPC has a status of its own, which comes with a 200 or behind it. In a batch the user 99 is a 404, with
+//! `"grpc":{"status":5,"message":"there is no user 99"}`.
 
-use http::HeaderName;
 use tokio::net::TcpListener;
 use tonic::{
     Request, Response, Status,
@@ -33,16 +29,12 @@ mod users;
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
-    let batch = BatchLayer::new()
-        .result_header(HeaderName::from_static("grpc-status"))
-        .result_header(HeaderName::from_static("grpc-message"));
-
     let address = std::env::var("LISTEN").unwrap_or_else(|_| "127.0.0.1:3000".into());
     let listener = TcpListener::bind(&address).await?;
     println!("listening on http://{}", listener.local_addr()?);
     Server::builder()
         .accept_http1(true)
-        .layer(batch)
+        .layer(BatchLayer::new().grpc())
         .add_service(UsersServer::new(Directory))
         .serve_with_incoming(TcpIncoming::from(listener))
         .await?;

@@ -27,7 +27,7 @@ where
         let Some(groups) = &mut self.groups else { return };
         match groups.stage(stage, group, &self.config, &self.head) {
             Some(staging) => {
-                let deadline = self.deadline(None);
+                let deadline = self.deadline(None, None);
                 self.running.push(Running::group(group, deadline, stage, staging));
             }
             None => self.staged(group, stage.panicked()),

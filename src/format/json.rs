@@ -18,7 +18,7 @@ pub(super) use self::results::Results;
 pub(super) use self::{
     name::Name,
     operation::{MOST_UNKNOWN, too_many_members},
-    results::{Shape, write},
+    results::write,
 };
 
 /// Reads and writes native JSON.

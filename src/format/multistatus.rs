@@ -16,7 +16,7 @@ use quick_xml::{
 };
 
 use super::{Encode, EncodeContext, Encoder, ResultOrder, header_text};
-use crate::{batch::Outcome, description::description, media_type::Content, problem::reason, target::escaped};
+use crate::{batch::Outcome, description::description, media_type::Family, problem::reason, target::escaped};
 
 /// Writes `application/xml` or `text/xml`, whichever was asked for.
 #[derive(Debug)]
@@ -89,7 +89,7 @@ impl Encoder for Responses {
         match outcome.response() {
             Ok(response) => {
                 if let Some(description) =
-                    description(response.status(), Content::of(response.headers()), response.body())
+                    description(response.status(), Family::of(response.headers()), response.body())
                 {
                     xml.element("D:responsedescription", [], &description);
                 }
@@ -145,6 +145,10 @@ impl Responses {
                 if !response.body().is_empty() {
                     body(response, xml);
                 }
+                #[cfg(feature = "grpc")]
+                if let Some(status) = outcome.grpc() {
+                    grpc(status, xml);
+                }
             }
             Err(problem) => xml.element("b:body", [("type", "application/problem+json")], &problem.to_json()),
         }
@@ -155,9 +159,9 @@ impl Responses {
 fn body(response: &Response<Bytes>, xml: &mut Xml<'_>) {
     let content_type = response.headers().get(header::CONTENT_TYPE).map(header_text);
     let content_type = content_type.as_deref().map(|value| ("type", value));
-    let text = match Content::of(response.headers()) {
-        Content::Binary => None,
-        Content::Json | Content::JsonBased | Content::Text => std::str::from_utf8(response.body()).ok(),
+    let text = match Family::of(response.headers()) {
+        Family::Binary => None,
+        Family::Json | Family::JsonBased | Family::Text => std::str::from_utf8(response.body()).ok(),
     };
     match text.filter(|text| text.chars().all(is_xml)) {
         Some(text) => xml.element("b:body", content_type, text),
@@ -166,6 +170,15 @@ fn body(response: &Response<Bytes>, xml: &mut Xml<'_>) {
             xml.element("b:body", attributes, &STANDARD.encode(response.body()));
         }
     }
+}
+
+/// How a call has ended; with what else is said of it, in base64.
+#[cfg(feature = "grpc")]
+fn grpc(status: &crate::GrpcStatus, xml: &mut Xml<'_>) {
+    let code = status.code().to_string();
+    let message = Some(("message", status.message())).filter(|(_, message)| !message.is_empty());
+    let attributes = [("status", &*code)].into_iter().chain(message);
+    xml.element("b:grpc", attributes, &STANDARD.encode(status.details()));
 }
 
 /// Where a new or another resource is (§14.9).

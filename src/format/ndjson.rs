@@ -62,8 +62,6 @@ impl Encoder for ResultLines {
         HeaderValue::from_static(self.media_type)
     }
 
-    fn start(&mut self, _out: &mut Vec<u8>) {}
-
     fn outcome(&mut self, outcome: Outcome<'_>, out: &mut Vec<u8>) {
         let start = out.len();
         self.results.result(outcome, out);

@@ -47,12 +47,16 @@ impl Boundary {
                     let detail = if part.is_some() { CUT_OFF } else { NO_DELIMITER };
                     return Some(Err(Problem::bad_request(detail)));
                 };
-                if part.is_none() && line.strip_prefix(MARK).is_some_and(|line| self.delimiter(line).is_some()) {
-                    has_ended = true;
-                    return Some(Err(Problem::bad_request(MARKED)));
+                let delimiter = match self.delimiter(line) {
+                    None if part.is_none() && self.is_marked(line) => Err(MARKED),
+                    None => continue,
+                    Some(Delimiter::Torn) => Err(TORN),
+                    Some(delimiter) => Ok(delimiter),
+                };
+                has_ended = delimiter != Ok(Delimiter::Opening);
+                if let Err(why) = delimiter {
+                    return Some(Err(Problem::bad_request(why)));
                 }
-                let Some(delimiter) = self.delimiter(line) else { continue };
-                has_ended = delimiter == Delimiter::Closing;
                 // The line end before a delimiter belongs to it. An empty part has none but that of the delimiter before.
                 let found = part.replace(lines.start).map(|start| body.get(start..lines.start - line.len()));
                 if let Some(found) = found {
@@ -77,7 +81,12 @@ impl Boundary {
             [b'-', b'-', padding @ ..] => (Delimiter::Closing, padding),
             padding => (Delimiter::Opening, padding),
         };
-        padding.iter().all(|byte| matches!(byte, b' ' | b'\t')).then_some(delimiter)
+        let is_padding = padding.iter().all(|byte| matches!(byte, b' ' | b'\t' | b'\r'));
+        is_padding.then_some(if padding.contains(&b'\r') { Delimiter::Torn } else { delimiter })
+    }
+
+    fn is_marked(&self, line: &[u8]) -> bool {
+        line.strip_prefix(MARK).is_some_and(|line| self.delimiter(line).is_some())
     }
 }
 
@@ -85,6 +94,8 @@ impl Boundary {
 enum Delimiter {
     Opening,
     Closing,
+    /// With a carriage return that ends no line: one to some readers, and none to others.
+    Torn,
 }
 
 /// `boundary*`, `boundary*0`: those that understand it would take it, and not the plain one beside it.
@@ -111,6 +122,8 @@ const CUT_OFF: &str = "the multipart is cut off: no line with the boundary and t
 
 /// What some writers put before any text. Taken for a preamble, which nobody reads, it would take the first part with it.
 const MARK: &[u8] = "\u{feff}".as_bytes();
+
+const TORN: &str = "a line with the boundary ends with a carriage return more than it should";
 
 const MARKED: &str = "the multipart begins with a byte order mark, which would hide its first part: leave that out";
 
@@ -191,6 +204,9 @@ mod tests {
             ("--b\none\n--bb\n--b-\n --b\n--B\nx--b\n--b--", Ok(&["one\n--bb\n--b-\n --b\n--B\nx--b"])),
             ("--b\none\n--b---\n--b--x\n--b--", Ok(&["one\n--b---\n--b--x"])),
             ("--b\none\r--b--\n--b--", Ok(&["one\r--b--"])),
+            ("--b\r\r\none\r\n--b--", Err(TORN)),
+            ("--b\r\none\r\n--b\r \r\ntwo\r\n--b--", Err(TORN)),
+            ("--b\r\none\r\n--b--\r", Err(TORN)),
             ("", Err(NO_DELIMITER)),
             ("b\r\none\r\nb--", Err(NO_DELIMITER)),
             ("\u{feff}--b\none\n--b\ntwo\n--b--", Err(MARKED)),

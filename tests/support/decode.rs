@@ -1,4 +1,6 @@
-//! What must hold of any bytes that are sent as a JSON batch, native or of OData. It is fuzzed, and tested over the seeds.
+//! What must hold of any bytes that are sent as a JSON batch, native or of OData, or as a multipart. It is fuzzed, and tested
+//! over the seeds.
+#![allow(dead_code, reason = "a fuzz target uses one of the two")]
 
 use std::{
     collections::HashMap,
@@ -32,9 +34,82 @@ pub(crate) fn check(document: &[u8]) -> (StatusCode, usize) {
     check_with(BatchLayer::new(), document)
 }
 
+/// The same for a multipart, whose boundary is `batch`.
+pub(crate) fn check_parts(document: &[u8]) -> (StatusCode, usize) {
+    let transactions = Counted::default();
+    // Clients repeat the name of the server in each part.
+    let layer = || BatchLayer::new().authority("localhost");
+    check_parts_with(layer().with_coordinator(transactions.clone()), document);
+    assert_eq!(transactions.begun.load(Relaxed), transactions.ended.load(Relaxed));
+    check_parts_with(layer(), document)
+}
+
+fn check_parts_with(layer: BatchLayer, document: &[u8]) -> (StatusCode, usize) {
+    let answer = post(layer, "multipart/mixed; boundary=batch", document);
+    let status = answer.status();
+    if status != StatusCode::OK {
+        assert!(status == StatusCode::BAD_REQUEST || status == StatusCode::PAYLOAD_TOO_LARGE, "{status}");
+        let problem: Members<'_> = read(answer.body());
+        assert_eq!(problem["status"].get(), status.as_str());
+        return (status, 0);
+    }
+    let content_type = answer.headers()[header::CONTENT_TYPE].to_str().expect("it is ASCII");
+    let boundary = content_type.strip_prefix("multipart/mixed; boundary=").expect("it has one parameter");
+    let whole = answer.body().strip_suffix(b"\r\n").expect("the last line has an end");
+    let failed = parts(boundary, whole).into_iter().filter(|part| match change_set(part) {
+        Some((boundary, set)) => {
+            assert!(!parts(boundary, set).into_iter().any(is_failed_part), "it would be one response");
+            false
+        }
+        None => is_failed_part(part),
+    });
+    (status, failed.count())
+}
+
+/// What stands between lines with this boundary.
+fn parts<'a>(boundary: &str, body: &'a [u8]) -> Vec<&'a [u8]> {
+    let (opening, closing) = (format!("--{boundary}\r\n"), format!("\r\n--{boundary}--"));
+    let rest = body.strip_prefix(opening.as_bytes()).expect("it begins with its boundary");
+    let mut rest = rest.strip_suffix(closing.as_bytes()).expect("it ends with its boundary");
+    let (between, mut parts) = (format!("\r\n{opening}"), Vec::new());
+    while let Some(end) = find(rest, &between) {
+        parts.push(&rest[..end]);
+        rest = &rest[end + between.len()..];
+    }
+    parts.push(rest);
+    parts
+}
+
+/// Its boundary, and what is in it.
+fn change_set(part: &[u8]) -> Option<(&str, &[u8])> {
+    let rest = part.strip_prefix(b"Content-Type: multipart/mixed; boundary=")?;
+    let end = find(rest, "\r\n\r\n")?;
+    Some((std::str::from_utf8(&rest[..end]).ok()?, &rest[end + 4..]))
+}
+
+fn is_failed_part(part: &[u8]) -> bool {
+    let head = b"Content-Type: application/http\r\nContent-Transfer-Encoding: binary\r\n";
+    let rest = part.strip_prefix(head).expect("its header begins so");
+    let response = &rest[find(rest, "\r\nHTTP/1.1 ").expect("a response is in it") + 11..];
+    let body = &response[find(response, "\r\n\r\n").expect("its header has an end") + 4..];
+    match &response[..3] {
+        b"200" => false,
+        b"400" | b"424" | b"501" => {
+            let body: HashMap<String, HashMap<String, String>> = read(body);
+            assert!(["code", "message"].iter().all(|name| body["error"].contains_key(*name)));
+            true
+        }
+        other => panic!("no operation can end with {other:?}"),
+    }
+}
+
+fn find(bytes: &[u8], what: &str) -> Option<usize> {
+    bytes.windows(what.len()).position(|window| window == what.as_bytes())
+}
+
 fn check_with(layer: BatchLayer, document: &[u8]) -> (StatusCode, usize) {
-    let (status, answer) = post(layer, document);
-    let members: Members<'_> = read(&answer);
+    let answer = post(layer, "application/json", document);
+    let (status, members): (_, Members<'_>) = (answer.status(), read(answer.body()));
     if status == StatusCode::OK {
         let responses: Vec<Members<'_>> = read(members["responses"].get().as_bytes());
         assert_eq!(responses.len(), count(document, "requests"));
@@ -136,16 +211,15 @@ fn read<'a, T: Deserialize<'a>>(json: &'a [u8]) -> T {
     serde_json::from_slice(json).expect("it is JSON of this shape")
 }
 
-fn post(layer: BatchLayer, document: &[u8]) -> (StatusCode, Bytes) {
-    let request = Request::post("/batch").header(header::CONTENT_TYPE, "application/json");
+fn post(layer: BatchLayer, content_type: &str, document: &[u8]) -> Response<Bytes> {
+    let request = Request::post("/batch").header(header::CONTENT_TYPE, content_type);
     let request = request.body(Full::new(Bytes::copy_from_slice(document))).expect("all of its parts are valid");
     let answer = async {
         let (head, body) = layer.layer(service_fn(echo)).oneshot(request).await?.into_parts();
-        Ok::<_, Infallible>((head.status, body.collect().await))
+        Ok::<_, Infallible>(Response::from_parts(head, body.collect().await.expect("the answer is whole").to_bytes()))
     };
     let runtime = tokio::runtime::Builder::new_current_thread().build().expect("it needs no threads and no I/O");
-    let (status, body) = runtime.block_on(answer).expect("a batch never fails");
-    (status, body.expect("the answer is whole").to_bytes())
+    runtime.block_on(answer).expect("a batch never fails")
 }
 
 /// Answers with the body that it gets, whatever that says that it is, and with the target for a location.

@@ -15,7 +15,7 @@ use super::{
 use crate::{
     builder::DecodeContext,
     draft::Draft,
-    media_type::Content,
+    media_type::Family,
     problem::{Problem, shown, step},
 };
 
@@ -157,9 +157,10 @@ fn set_body(
         None => false,
     };
     let Some(body) = body else { return Ok(()) };
-    if is_base64 {
-        let text =
-            string(body).ok_or_else(|| Problem::bad_request("with `encoding`, `body` must be a string").at("/body"))?;
+    let is_message = draft.is_call() && !Family::of(draft.headers()).is_json();
+    if is_base64 || is_message {
+        let detail = if is_base64 { "with `encoding`, `body` must be a string" } else { NO_MESSAGE };
+        let text = string(body).ok_or_else(|| Problem::bad_request(detail).at("/body"))?;
         let bytes = BASE64
             .decode(text.as_bytes())
             .map_err(|_| Problem::bad_request("`body` is not base64 (RFC 4648 §4)").at("/body"))?;
@@ -167,7 +168,7 @@ fn set_body(
         return Ok(());
     }
     if draft.headers().contains_key(CONTENT_TYPE)
-        && !Content::of(draft.headers()).is_json()
+        && !Family::of(draft.headers()).is_json()
         && body.get().starts_with('"')
     {
         let text = string(body)
@@ -178,6 +179,8 @@ fn set_body(
     draft.json_body(source.slice_ref(body.get().as_bytes()));
     Ok(())
 }
+
+const NO_MESSAGE: &str = "the `body` of a gRPC call must be a string: its message in base64";
 
 /// `group`: a name. `dependsOn`: ids. `refs`: an object of strings.
 fn set_others(draft: &mut Draft<'_>, others: Others<'_>) -> Result<(), Problem> {

@@ -9,9 +9,9 @@ use serde::Serialize;
 
 use crate::{
     batch::Outcome,
+    content::Content,
     format::{EncodeContext, Encoder, header_text},
-    json_text::is_embeddable,
-    media_type::Content,
+    media_type::Family,
     problem::reason,
 };
 
@@ -40,7 +40,14 @@ impl Results {
         out.extend_from_slice(br#","status":"#);
         out.extend_from_slice(outcome.status().as_str().as_bytes());
         match outcome.response() {
-            Ok(response) => self.response(outcome, response, out),
+            Ok(response) => {
+                self.response(outcome, response, out);
+                #[cfg(feature = "grpc")]
+                if let Some(status) = outcome.grpc() {
+                    out.extend_from_slice(br#","grpc":"#);
+                    write(out, status);
+                }
+            }
             Err(problem) => {
                 out.extend_from_slice(br#","error":"#);
                 write(out, problem);
@@ -61,11 +68,13 @@ impl Results {
     }
 
     fn response(&self, outcome: Outcome<'_>, response: &Response<Bytes>, out: &mut Vec<u8>) {
-        let shape = Shape::of(response);
+        let family = Family::of(response.headers());
+        let content = Content::new(family, response.body());
+        // Then the value tells by itself what it is.
+        let is_plain = family == Family::Json && matches!(content, Content::Json(_));
         let mut opening: &[u8] = br#","headers":{"#;
         for name in self.cx.reported(response.headers()) {
-            // The value tells by itself that it is JSON.
-            if name == header::CONTENT_TYPE && matches!(shape, Shape::PlainJson(_)) {
+            if is_plain && name == header::CONTENT_TYPE {
                 continue;
             }
             out.extend_from_slice(opening);
@@ -77,15 +86,15 @@ impl Results {
         if opening == b"," {
             out.push(b'}');
         }
-        if matches!(shape, Shape::Nothing) && outcome.is_success() {
+        if matches!(content, Content::Empty) && outcome.is_success() {
             return;
         }
         out.extend_from_slice(if outcome.is_success() { br#","data":"# } else { br#","error":"# });
-        match shape {
-            Shape::Nothing => write(out, reason(outcome.status())),
-            Shape::PlainJson(json) | Shape::Json(json) => out.extend_from_slice(json),
-            Shape::Text(text) => write(out, text),
-            Shape::Binary(bytes) => {
+        match content {
+            Content::Empty => write(out, reason(outcome.status())),
+            Content::Json(json) => out.extend_from_slice(json.as_bytes()),
+            Content::Text(text) => write(out, text),
+            Content::Bytes(bytes) => {
                 write(out, &STANDARD.encode(bytes));
                 out.extend_from_slice(br#","encoding":"base64""#);
             }
@@ -118,35 +127,6 @@ impl Encoder for Results {
         out.extend_from_slice(b"],");
         self.summary(out);
         out.push(b'}');
-    }
-}
-
-/// How a body stands in a result.
-pub(in crate::format) enum Shape<'a> {
-    Nothing,
-    /// `application/json` that is JSON: as it is, byte for byte.
-    PlainJson(&'a [u8]),
-    /// The same for a type that is based on JSON, and worth being told.
-    Json(&'a [u8]),
-    Text(&'a str),
-    Binary(&'a [u8]),
-}
-
-impl<'a> Shape<'a> {
-    pub(in crate::format) fn of(response: &'a Response<Bytes>) -> Self {
-        let body: &[u8] = response.body();
-        if body.is_empty() {
-            return Self::Nothing;
-        }
-        match Content::of(response.headers()) {
-            Content::Json if is_embeddable(body) => Self::PlainJson(body),
-            Content::JsonBased if is_embeddable(body) => Self::Json(body),
-            Content::Binary => Self::Binary(body),
-            // JSON that is none is no reason to fail: it is shown as what it is.
-            Content::Json | Content::JsonBased | Content::Text => {
-                std::str::from_utf8(body).map_or(Self::Binary(body), Self::Text)
-            }
-        }
     }
 }
 

@@ -33,56 +33,46 @@ impl<'a> Request<'a> {
         Ok(Self { method, target, header: Fields::take(rest) })
     }
 
-    /// Makes an operation of it. `follow` tells whom a `$id` means.
-    pub(super) fn fill(
+    /// The fields of its header.
+    pub(super) fn fields(&self, limit: usize) -> Result<Vec<httparse::Header<'_>>, Problem> {
+        self.header.read(limit)
+    }
+
+    /// Where it goes. `follow` tells whom a `$id` means.
+    pub(super) fn set_line(
         &self,
         draft: &mut Draft<'_>,
         cx: DecodeContext<'_>,
         source: &Bytes,
-        follow: impl Fn(&str) -> Result<String, Problem>,
+        follow: impl FnOnce(&str) -> Result<String, Problem>,
     ) {
         draft.method(self.method);
-        odata_protocol::set_target(draft, cx, source.slice_ref(self.target), "/target", &follow);
-        if let Err(problem) = self.fill_rest(draft, cx, source, follow) {
-            draft.refuse(problem);
-        }
+        odata_protocol::set_target(draft, cx, source.slice_ref(self.target), "/target", follow);
     }
 
-    fn fill_rest(
+    /// What it is sent with.
+    pub(super) fn set_content(
         &self,
+        fields: &[httparse::Header<'_>],
         draft: &mut Draft<'_>,
-        cx: DecodeContext<'_>,
         source: &Bytes,
         follow: impl Fn(&str) -> Result<String, Problem>,
     ) -> Result<(), Problem> {
-        let mut length = None;
-        for field in self.header.read(cx.config().limits.headers)? {
+        for field in fields {
             let is = |name: &str| field.name.eq_ignore_ascii_case(name);
-            if is("Content-Length") {
-                let known = length.replace(number(field.value)?);
-                if known.is_some() {
-                    return Err(Problem::bad_request("the request has more than one `Content-Length`"));
-                }
-            } else if is("Transfer-Encoding") {
+            if is("Transfer-Encoding") {
                 return Err(Problem::bad_request("the body of a part can't be chunked: send it as it is"));
-            } else if !is("Content-ID") {
+            }
+            if !is("Content-ID") && !is("Content-Length") && !draft.is_refused() {
                 odata_protocol::set_header(draft, field.name, field.value, &follow);
             }
-            if draft.is_refused() {
-                return Ok(());
-            }
         }
+        let length = only(fields, "Content-Length")?.map(number).transpose()?;
         let body = body(self.header.rest, length)?;
         if !body.is_empty() {
             draft.body(source.slice_ref(body), None);
         }
         Ok(())
-    }
-
-    /// That which WCF Data Services write here, and not in the header of the part.
-    pub(super) fn content_id(&self, limit: usize) -> Option<String> {
-        let fields = self.header.read(limit).ok()?;
-        only(&fields, "Content-ID").ok()?.filter(|id| !id.is_empty()).map(str::to_owned)
     }
 }
 
@@ -99,10 +89,13 @@ fn request_line(line: &[u8]) -> Option<(&str, &[u8])> {
     }
 }
 
-fn number(digits: &[u8]) -> Result<usize, Problem> {
-    let digits = str::from_utf8(digits).ok().filter(|digits| digits.bytes().all(|byte| byte.is_ascii_digit()));
-    let number = digits.and_then(|digits| digits.parse().ok());
-    number.ok_or_else(|| Problem::bad_request("the `Content-Length` of the request is not a number of bytes"))
+fn number(digits: &str) -> Result<usize, Problem> {
+    let is_plain = digits.bytes().all(|byte| byte.is_ascii_digit());
+    digits
+        .parse()
+        .ok()
+        .filter(|_| is_plain)
+        .ok_or_else(|| Problem::bad_request("the `Content-Length` of the request is not a number of bytes"))
 }
 
 /// As long as it says to be. Some clients write more empty lines before it or behind it than they should, so one that doesn't
@@ -182,9 +175,9 @@ mod tests {
 
     #[test]
     fn lengths_are_plain_numbers() {
-        assert_eq!(number(b"17").ok(), Some(17));
+        assert_eq!(number("17").ok(), Some(17));
         for digits in ["", "+1", "-1", "1,1", "0x1", "1.0", "99999999999999999999999999"] {
-            assert!(number(digits.as_bytes()).is_err(), "{digits}");
+            assert!(number(digits).is_err(), "{digits}");
         }
     }
 }

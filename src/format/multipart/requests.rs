@@ -12,7 +12,7 @@ use crate::{
     batch::Batch,
     builder::{BatchBuilder, DecodeContext},
     format::odata_protocol::continue_on_error,
-    parts::{Boundary, Content, Part},
+    parts::{Boundary, Content, Part, only},
     problem::Problem,
     rejection::Rejection,
 };
@@ -64,7 +64,12 @@ impl Requests<'_> {
     }
 
     fn read<'b>(&self, bytes: &'b [u8]) -> Part<'b> {
-        Part::read(bytes, self.cx.config().limits.headers)
+        Part::read(bytes, self.limit())
+    }
+
+    /// How many lines a header may have.
+    fn limit(&self) -> usize {
+        self.cx.config().limits.headers
     }
 
     /// In the place of a change set of which nothing can be said.
@@ -88,18 +93,34 @@ impl Requests<'_> {
             Content::Http(bytes) => Request::read(bytes),
             Content::Multipart(..) => Err(Problem::bad_request("a change set can't stand in a change set")),
         });
-        let inner_id = || request.as_ref().ok()?.content_id(self.cx.config().limits.headers);
-        let id = part.id.or_else(inner_id);
-        if let Some(id) = &id {
+        let fields = request.as_ref().map_err(Problem::clone).and_then(|request| request.fields(self.limit()));
+        // WCF Data Services write it in the request, and not in the header of the part.
+        let inner_id = || only(fields.as_ref().ok()?, "Content-ID").transpose();
+        let id = match part.id.as_deref().map(Ok).or_else(inner_id) {
+            Some(Ok(id)) if !id.is_empty() => Some(id),
+            Some(Err(problem)) => {
+                draft.refuse(problem);
+                None
+            }
+            Some(Ok(_)) | None => None,
+        };
+        if let Some(id) = id {
             draft.id(id);
             draft.key(&key(id, scope));
         }
-        match &request {
-            Ok(request) => request.fill(&mut draft, self.cx, self.source, |id| self.ids.find(id, scope)),
-            Err(problem) => draft.refuse(problem.clone()),
+        let follow = |id: &str| self.ids.find(id, scope);
+        if let Ok(request) = &request {
+            request.set_line(&mut draft, self.cx, self.source, follow);
+        }
+        let content = match (&request, &fields) {
+            (Ok(request), Ok(fields)) => request.set_content(fields, &mut draft, self.source, follow),
+            (Err(problem), _) | (_, Err(problem)) => Err(problem.clone()),
+        };
+        if let Err(problem) = content {
+            draft.refuse(problem);
         }
         if let Some(id) = id {
-            self.ids.add(&id, scope);
+            self.ids.add(id, scope);
         }
         self.batch.push(draft)
     }

@@ -50,29 +50,19 @@ impl Encoder for Responses {
         self.list.content_type().try_into().expect("the boundary is of letters, digits, `_` and `-`")
     }
 
-    fn start(&mut self, _out: &mut Vec<u8>) {}
-
     fn outcome(&mut self, outcome: Outcome<'_>, out: &mut Vec<u8>) {
-        let group = match self.parts {
-            Parts::Nested => outcome.group(),
-            Parts::Flat => None,
-        };
-        if self.change_set.as_ref().is_some_and(|change_set| Some(&*change_set.name) != group) {
-            self.end_change_set(out);
+        if matches!(self.parts, Parts::Flat) || outcome.group().is_none() {
+            self.list.next(out);
+            return write_part(&self.cx, outcome, out);
         }
-        match group {
-            Some(name) => {
-                self.change_set.get_or_insert_with(|| ChangeSet::new(name)).add(&self.cx, outcome);
-            }
-            None => {
-                self.list.next(out);
-                write_part(&self.cx, outcome, out);
-            }
+        let change_set = self.change_set.get_or_insert_with(ChangeSet::new);
+        change_set.add(&self.cx, outcome);
+        if outcome.ends_group() {
+            self.end_change_set(out);
         }
     }
 
     fn finish(&mut self, out: &mut Vec<u8>) {
-        self.end_change_set(out);
         self.list.finish(out);
         out.extend_from_slice(b"\r\n");
     }
@@ -110,7 +100,6 @@ impl List {
 
 /// One that has not come to its end: what its part looks like depends on all of its outcomes.
 struct ChangeSet {
-    name: Box<str>,
     list: List,
     parts: Vec<u8>,
     failure: Option<Failure>,
@@ -124,8 +113,8 @@ struct Failure {
 }
 
 impl ChangeSet {
-    fn new(name: &str) -> Self {
-        Self { name: name.into(), list: List::new("changesetresponse"), parts: Vec::new(), failure: None }
+    fn new() -> Self {
+        Self { list: List::new("changesetresponse"), parts: Vec::new(), failure: None }
     }
 
     fn add(&mut self, cx: &EncodeContext, outcome: Outcome<'_>) {
@@ -181,11 +170,11 @@ fn write_body(body: &[u8], out: &mut Vec<u8>) {
     out.extend_from_slice(body);
 }
 
-/// As the client has sent it; in angle brackets with a mark, as Google has it. One of another format, that no header can have,
-/// is percent-encoded.
+/// As the client has sent it; in angle brackets with a mark, as Google has it. One of another format, that would not be the
+/// same in a header, is percent-encoded.
 fn content_id(id: &str) -> Cow<'_, str> {
-    if HeaderValue::from_bytes(id.as_bytes()).is_err() {
-        let is_plain = |byte: u8| byte == b' ' || byte.is_ascii_graphic() && byte != b'%';
+    if HeaderValue::from_bytes(id.as_bytes()).is_err() || id != id.trim_matches([' ', '\t']) {
+        let is_plain = |byte: u8| byte.is_ascii_graphic() && byte != b'%';
         return id
             .bytes()
             .fold(String::new(), |mut text, byte| {

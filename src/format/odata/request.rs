@@ -18,7 +18,7 @@ use crate::{
         json::values::{BASE64, BASE64URL, members, present, shared, string, strings},
         odata_protocol::{set_header, set_target},
     },
-    media_type::Content,
+    media_type::Family,
     problem::{Problem, shown, step},
     rejection::Rejection,
 };
@@ -147,11 +147,11 @@ impl<'a> Requests<'a> {
 
 /// JSON as it is, text as a string, anything else as base64url, or, as Microsoft Graph has it, base64.
 fn set_body(draft: &mut Draft<'_>, source: &Bytes, body: &RawValue) -> Result<(), Problem> {
-    let content = match draft.headers().contains_key(CONTENT_TYPE) {
-        true => Content::of(draft.headers()),
-        false => Content::Json,
+    let family = match draft.headers().contains_key(CONTENT_TYPE) {
+        true => Family::of(draft.headers()),
+        false => Family::Json,
     };
-    if content.is_json() {
+    if family.is_json() {
         draft.json_data(source.slice_ref(body.get().as_bytes()));
         return Ok(());
     }
@@ -159,7 +159,7 @@ fn set_body(draft: &mut Draft<'_>, source: &Bytes, body: &RawValue) -> Result<()
         let detail = "a `body` that is not JSON, by its `content-type`, must be a string";
         Problem::bad_request(detail).at("/body")
     })?;
-    if content == Content::Text {
+    if family == Family::Text {
         draft.body(shared(source, text), None);
         return Ok(());
     }

@@ -6,11 +6,13 @@ use http::{HeaderValue, Response, header};
 
 use crate::{
     batch::Outcome,
+    content::Content,
     format::{
         EncodeContext, Encoder, header_text,
-        json::{Shape, write},
+        json::write,
         odata_protocol::{Canonical, error},
     },
+    media_type::Family,
 };
 
 /// The responses of one answer.
@@ -25,12 +27,13 @@ impl Responses {
     }
 
     fn response(&self, response: &Response<Bytes>, out: &mut Vec<u8>) {
-        let shape = Shape::of(response);
+        let family = Family::of(response.headers());
+        let content = Content::new(family, response.body());
         out.extend_from_slice(br#","headers":{"#);
         let mut separator: &[u8] = b"";
         for name in self.cx.reported(response.headers()) {
             // To some clients a type without a body is a body that can't be read.
-            if name == header::CONTENT_TYPE && matches!(shape, Shape::Nothing) {
+            if name == header::CONTENT_TYPE && matches!(content, Content::Empty) {
                 continue;
             }
             out.extend_from_slice(separator);
@@ -41,11 +44,15 @@ impl Responses {
             write(out, &values.join(", "));
         }
         out.extend_from_slice(br#"},"body":"#);
-        match shape {
-            Shape::Nothing => out.extend_from_slice(b"null"),
-            Shape::PlainJson(json) | Shape::Json(json) => out.extend_from_slice(json),
-            Shape::Text(text) => write(out, text),
-            Shape::Binary(bytes) => write(out, &STANDARD.encode(bytes)),
+        match content {
+            Content::Empty => out.extend_from_slice(b"null"),
+            Content::Json(json) => out.extend_from_slice(json.as_bytes()),
+            Content::Text(text) => write(out, text),
+            Content::Bytes(bytes) => match std::str::from_utf8(bytes) {
+                // Nothing here could say that JSON is base64, so what only calls itself JSON is shown as it is.
+                Ok(text) if family.is_json() => write(out, text),
+                _ => write(out, &STANDARD.encode(bytes)),
+            },
         }
     }
 }

@@ -19,7 +19,7 @@ use super::{
 use crate::{
     description::description,
     json_text::string,
-    media_type::{Content, essence},
+    media_type::{Family, essence},
 };
 
 /// The names that a status has in one format or another; the first one that is there is it.
@@ -133,6 +133,6 @@ pub(in super::super) fn describe(status: u16, body: &Body<'_>) -> Option<String>
     let status = StatusCode::from_u16(status).ok()?;
     let essence = body.content_type.as_deref().and_then(essence).unwrap_or_default();
     let looks_like_json = body.bytes.trim_ascii_start().starts_with(b"{");
-    let content = if essence.ends_with("json") || looks_like_json { Content::Json } else { Content::Text };
+    let content = if essence.ends_with("json") || looks_like_json { Family::Json } else { Family::Text };
     description(status, content, &body.bytes)
 }
