@@ -69,6 +69,7 @@ mod display;
 mod entry;
 mod finding;
 mod gather;
+mod harm;
 mod head;
 mod href;
 mod item;
@@ -81,6 +82,7 @@ mod read;
 mod report;
 mod results;
 mod saved;
+mod severity;
 mod shape;
 mod status;
 mod text;
@@ -88,12 +90,14 @@ mod utf8;
 mod xml;
 
 pub use self::{
-    code::{Code, Harm, Severity},
+    code::Code,
     contents::Contents,
     finding::Finding,
+    harm::Harm,
     item::{Item, Outcome, Properties},
     report::Report,
     saved::{NotSaved, saved},
+    severity::Severity,
     shape::Shape,
 };
 

@@ -659,6 +659,11 @@ fn batch_file(name: &str, batch: &str) -> String {
 fn inspect_tells_what_a_server_answers() {
     let example = Example::start("conformance");
     let url = format!("{}/batch", example.url);
+    let page = fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/inspect.md")).unwrap();
+    let shown = page.split("\n```text\n").nth(1).unwrap().split("```").next().unwrap();
+    let file = batch_file("page.json", r#"[{"path":"/users/1"},{"path":"/users/nobody"}]"#);
+    assert_eq!(inspect(&[&url, "--batch", &file], "").1, shown);
+
     let multipart = "--b=1\r\nContent-Type: application/http\r\n\r\nGET /users/99 HTTP/1.1\r\n\r\n--b=1--\r\n";
     for (name, batch, code, shape) in [
         ("good.json", r#"[{"path":"/users/1"},{"path":"/users/2"}]"#, 0, "`results` in JSON, 2 results"),

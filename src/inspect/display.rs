@@ -3,11 +3,11 @@
 use std::fmt::{Display, Formatter, Result};
 
 use super::{
-    code::Severity,
     contents::Contents,
     finding::Finding,
     item::{Item, Outcome},
     report::Report,
+    severity::Severity,
 };
 use crate::problem::reason;
 
@@ -71,7 +71,8 @@ impl Printer<'_, '_> {
 
     fn contents(&mut self, contents: &Contents, level: usize) -> Result {
         let Contents { shape, total, succeeded, failed, .. } = contents;
-        write!(self.f, "{shape}, {total} results: {succeeded} succeeded, {failed} failed")?;
+        let results = if *total == 1 { "result" } else { "results" };
+        write!(self.f, "{shape}, {total} {results}: {succeeded} succeeded, {failed} failed")?;
         match contents.unknown() {
             0 => writeln!(self.f)?,
             unknown => writeln!(self.f, ", {unknown} unknown")?,

@@ -2,10 +2,7 @@
 
 use std::collections::HashMap;
 
-use super::{
-    code::{Code, Severity},
-    finding::Finding,
-};
+use super::{code::Code, finding::Finding, severity::Severity};
 
 /// So many results are listed in a report; all are counted.
 pub(super) const MOST_ITEMS: usize = 10_000;

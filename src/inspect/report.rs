@@ -2,11 +2,11 @@ use http::StatusCode;
 use serde::{Serialize, Serializer, ser::SerializeMap};
 
 use super::{
-    code::Severity,
     contents::Contents,
     display::{Painted, print},
     finding::Finding,
     gather::Gather,
+    severity::Severity,
 };
 
 /// What is in an answer, and what is wrong with it.

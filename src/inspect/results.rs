@@ -74,7 +74,7 @@ impl<'a> Results<'a> {
     pub(super) fn finish(self, gather: &mut Gather) -> Contents {
         let ids_matter = matches!(self.contents.shape, Shape::Responses | Shape::List);
         if ids_matter && self.with_id > 0 && self.without_id > 0 {
-            let detail = format!("{} results have an id and {} have none", self.with_id, self.without_id);
+            let detail = format!("results with an id: {}, without one: {}", self.with_id, self.without_id);
             gather.find(Code::MixedIds, detail);
         }
         if self.forms.len() > 1 {

@@ -22,8 +22,8 @@ fn people_read_it() {
 
 error item-without-status #1/#1: the result has no status
   harms client: Nobody knows what became of this operation. [RFC 4918 §14.24]
-warning mixed-ids #1: 1 results have an id and 1 have none
-  harms client: A client that looks for ids can't find those that have none. [OData JSON 4.01 §19.4]
+warning mixed-ids #1: results with an id: 1, without one: 1
+  harms client: A client that looks for ids can't find those that have none. [OData JSON 4.01 §19]
 warning cacheable: a cache may keep it for 60 s
   harms cache: A cache may keep the outcomes of one batch, and give them to another. [RFC 9111 §3]
 ";
