@@ -71,24 +71,25 @@ impl Call {
         if Self::of(&head.headers).is_none() {
             return Ok(Response::from_parts(head, body));
         }
-        let frames = Frames::read(&body).map_err(broken)?;
+        let frames = Frames::read(&body);
+        let in_body = frames.as_ref().ok().and_then(|frames| frames.trailers.as_ref());
         // Where there is no message, the header is all there is.
-        let tail = frames.trailers.or(trailers.map(|trailers| *trailers));
-        let status = match tail.as_ref().and_then(GrpcStatus::of).or_else(|| GrpcStatus::of(&head.headers)) {
+        let tail = in_body.or(trailers.as_deref());
+        let status = match tail.and_then(GrpcStatus::of).or_else(|| GrpcStatus::of(&head.headers)) {
             Some(status) => status,
-            None if head.status == StatusCode::OK => return Err(broken("the service told no gRPC status")),
+            None if head.status == StatusCode::OK => return Err(broken(frames.err().unwrap_or(NO_STATUS))),
             None => return Ok(Response::from_parts(head, body)),
         };
-        for (name, value) in tail.iter().flatten() {
+        for (name, value) in tail.into_iter().flatten() {
             head.headers.append(name, value.clone());
         }
         head.status = status.http_status();
         head.headers.remove(CONTENT_LENGTH);
         let body = if status.is_ok() {
-            match (frames.message, frames.messages) {
-                (Some(message), 1) => message,
-                (None, _) => return Err(broken("the service sent no message")),
-                (Some(_), _) => return Err(Box::new(Problem::new(StatusCode::NOT_IMPLEMENTED, STREAMED))),
+            match frames.map_err(broken)? {
+                Frames { message: Some(message), messages: 1, .. } => message,
+                Frames { message: None, .. } => return Err(broken("the service sent no message")),
+                Frames { .. } => return Err(Box::new(Problem::new(StatusCode::NOT_IMPLEMENTED, STREAMED))),
             }
         } else {
             // What a person can read, for clients that know nothing of gRPC.
@@ -124,6 +125,8 @@ pub(crate) fn fault(config: &Config, method: &Method, headers: &HeaderMap) -> Op
 pub(crate) fn time(config: &Config, headers: &HeaderMap) -> Option<Duration> {
     timeout(headers).ok().flatten().filter(|_| is_call(config, headers))
 }
+
+const NO_STATUS: &str = "the service told no gRPC status";
 
 const STREAMED: &str = "the service sent more than one message: methods that stream can't be called in a batch; the operation was \
                         carried out";

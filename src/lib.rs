@@ -101,6 +101,9 @@
 //! and is answered as such. With the feature `multipart` it may be `multipart/mixed`, as clients of OData and of Google send it.
 //! `docs/clients.md` shows how they are pointed here.
 //!
+//! With the feature `inspect` the module `inspect` reads answers, of this crate and of others, and says what is wrong with them.
+//! `docs/inspect.md` has all that it can find.
+//!
 //! Everything that protects the service belongs *inside* of the layer, where each operation passes it: authentication,
 //! rate limits, body limits. What stands outside sees one request.
 //!
@@ -130,6 +133,7 @@
 //! | `odata` | | OData 4.01 JSON batches, and Microsoft Graph's `$batch` |
 //! | `multipart` | | `multipart/mixed` batches: of OData, with change sets, and of Google |
 //! | `grpc` | | `BatchLayer::grpc`: calls of gRPC methods |
+//! | `inspect` | | the module `inspect`: says what is in a 207, and what is wrong with it |
 //! | `axum` | | the module `axum`: `RouterExt::batch`, [`BatchContext`] as an extractor |
 //! | `spawn` | | `BatchLayer::spawn`, `BatchLayer::spawn_streams` |
 //! | `tracing` | | a span for each batch and each operation; the causes of failures as events |
@@ -142,6 +146,9 @@
 #[cfg_attr(docsrs, doc(cfg(feature = "axum")))]
 pub mod axum;
 mod config;
+#[cfg(feature = "inspect")]
+#[cfg_attr(docsrs, doc(cfg(feature = "inspect")))]
+pub mod inspect;
 mod layer;
 mod limits;
 mod problem;
@@ -169,6 +176,8 @@ mod format;
 mod json_text;
 mod lines;
 mod needs;
+#[cfg(any(feature = "inspect", feature = "multipart"))]
+mod parts;
 mod read;
 mod recent;
 mod reference;
@@ -204,6 +213,8 @@ mod watch;
 // encode
 mod answer;
 mod cookies;
+#[cfg(any(feature = "inspect", feature = "xml"))]
+mod description;
 mod stream;
 
 #[cfg(feature = "grpc")]
@@ -256,6 +267,11 @@ struct Streams;
 #[cfg(all(doctest, feature = "axum", feature = "grpc"))]
 #[doc = include_str!("../docs/tonic.md")]
 struct Tonic;
+
+/// And that of the page about answers.
+#[cfg(all(doctest, feature = "inspect"))]
+#[doc = include_str!("../docs/inspect.md")]
+struct Inspect;
 
 /// And that of the page about hyper.
 #[cfg(doctest)]

@@ -5,8 +5,9 @@
 #[cfg(feature = "xml")]
 use std::collections::HashMap;
 use std::{
-    env,
-    io::{BufRead, BufReader, Lines},
+    env, fs,
+    io::{BufRead, BufReader, Lines, Write},
+    path::PathBuf,
     process::{Child, ChildStdout, Command, Stdio},
     str,
 };
@@ -24,6 +25,13 @@ use serde_json::{Value, json};
 #[allow(unreachable_pub, reason = "generated for a module of a library")]
 #[path = "../examples/tonic/users.rs"]
 mod users;
+
+/// Cargo tells tests where binaries are, but not where examples are: beside the directory of the tests.
+fn program(name: &str) -> PathBuf {
+    let test = env::current_exe().unwrap();
+    let profile = test.ancestors().nth(2).unwrap();
+    profile.join("examples").join(format!("{name}{}", env::consts::EXE_SUFFIX))
+}
 
 /// A running example. It ends when this is dropped, however the test ends.
 struct Example {
@@ -46,10 +54,7 @@ impl Example {
     }
 
     fn spawn<const N: usize>(name: &str, variables: [(&str, &str); N]) -> Self {
-        // Cargo tells tests where binaries are, but not where examples are: beside the directory of the tests.
-        let test = env::current_exe().unwrap();
-        let profile = test.ancestors().nth(2).unwrap();
-        let path = profile.join("examples").join(format!("{name}{}", env::consts::EXE_SUFFIX));
+        let path = program(name);
         let mut child = Command::new(&path)
             .env("LISTEN", "127.0.0.1:0")
             .env("RUST_BACKTRACE", "0")
@@ -626,4 +631,112 @@ async fn conformance_takes_a_failed_group_back() {
     let stop = json!({"onFailure": "stop", "operations": [{"path": "/users/nobody"}, {"method": "DELETE", "path": "/users/4"}]});
     assert_eq!(statuses(&example.results(Request::post("/batch"), stop).await), [404, 424]);
     assert_eq!(example.get("/users/4").await.status(), StatusCode::OK);
+}
+
+/// Runs `inspect` to its end: its exit code, what it has printed, and what it has complained of.
+fn inspect(words: &[&str], stdin: &str) -> (i32, String, String) {
+    let mut child = Command::new(program("inspect"))
+        .args(words)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    // One that doesn't read it has ended already.
+    let _ = child.stdin.take().unwrap().write_all(stdin.as_bytes());
+    let output = child.wait_with_output().unwrap();
+    let text = |bytes| String::from_utf8(bytes).unwrap();
+    (output.status.code().unwrap(), text(output.stdout), text(output.stderr))
+}
+
+fn batch_file(name: &str, batch: &str) -> String {
+    let path = format!("{}/{name}", env!("CARGO_TARGET_TMPDIR"));
+    fs::write(&path, batch).unwrap();
+    path
+}
+
+#[test]
+fn inspect_tells_what_a_server_answers() {
+    let example = Example::start("conformance");
+    let url = format!("{}/batch", example.url);
+    let page = fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/inspect.md")).unwrap();
+    let shown = page.split("\n```text\n").nth(1).unwrap().split("```").next().unwrap();
+    let file = batch_file("page.json", r#"[{"path":"/users/1"},{"path":"/users/nobody"}]"#);
+    assert_eq!(inspect(&[&url, "--batch", &file], "").1, shown);
+
+    let multipart = "--b=1\r\nContent-Type: application/http\r\n\r\nGET /users/99 HTTP/1.1\r\n\r\n--b=1--\r\n";
+    for (name, batch, code, shape) in [
+        ("good.json", r#"[{"path":"/users/1"},{"path":"/users/2"}]"#, 0, "`results` in JSON, 2 results"),
+        ("failing.json", r#"{"operations":[{"path":"/users/1"},{"path":"/users/99"}]}"#, 1, "2 results: 1 succeeded"),
+        ("graph.json", r#"{"requests":[{"id":"1","method":"get","url":"/users/99"}]}"#, 1, "`responses` of OData"),
+        ("lines.ndjson", "{\"path\":\"/users/1\"}\n{\"path\":\"/users/2\"}\n", 0, "one result a line"),
+        ("parts.mime", multipart, 1, "multipart/mixed"),
+        ("refused.json", "[]", 1, "400 Bad Request: no results"),
+    ] {
+        let file = batch_file(name, batch);
+        let (found, report, complaint) = inspect(&[&url, "--batch", &file], "");
+        assert_eq!((found, &*complaint), (code, ""), "{name}: {report}");
+        assert!(report.contains(shape) && !report.contains('\u{1b}'), "{name}: {report}");
+    }
+}
+
+#[cfg(feature = "xml")]
+#[test]
+fn inspect_sends_headers_and_prints_json() {
+    let example = Example::start("conformance");
+    let file = batch_file("xml.json", r#"[{"path":"/users/1"},{"path":"/users/99"}]"#);
+    let url = format!("{}/batch", example.url);
+    let (code, report, _) = inspect(&[&url, "--batch", &file, "--header", "accept: text/xml", "--json"], "");
+    let report: Value = serde_json::from_str(&report).unwrap();
+    assert_eq!((code, &report["exitCode"]), (1, &json!(1)));
+    assert_eq!(report["contents"]["shape"], "multistatus");
+    assert_eq!(report["contents"]["items"][1]["href"], "/users/99");
+    // An answer in another format is inspected all the same.
+    let words = [&*url, "--batch", &file, "--content-type", "application/json", "--method", "POST"];
+    assert_eq!(inspect(&words, "").0, 1);
+}
+
+#[test]
+fn inspect_reads_what_curl_has_saved() {
+    let sample = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/samples/nextcloud-propfind.http");
+    let (code, report, _) = inspect(&["--file", sample], "");
+    assert_eq!(code, 0, "{report}");
+    assert!(report.contains("/remote.php/dav/files/ada/"), "{report}");
+
+    let (code, report, _) =
+        inspect(&["--file", "-"], &fs::read_to_string(sample).unwrap().replace("</d:multistatus>", ""));
+    assert_eq!(code, 3, "{report}");
+    assert!(report.contains("error cut-off"), "{report}");
+
+    let saved = "HTTP/2 207 \ncontent-type: application/json\n\n{\"results\":[{\"status\":\"200\"}]}";
+    let (code, report, _) = inspect(&["--file", "-"], saved);
+    assert_eq!(code, 2, "{report}");
+    assert!(report.contains("warning status-as-text #0"), "{report}");
+
+    let batch = batch_file("saved.json", r#"[{"path":"/a"},{"path":"/b"}]"#);
+    let (code, report, _) = inspect(&["--file", "-", "--batch", &batch], saved);
+    assert!(code == 2 && report.contains("error missing-result"), "{report}");
+}
+
+#[test]
+fn inspect_says_why_there_is_nothing_to_inspect() {
+    let (code, help, _) = inspect(&["--help"], "");
+    assert!(code == 0 && help.contains("--batch FILE"), "{help}");
+    for (words, why) in [
+        (&[][..], "a URL is missing"),
+        (&["https://example.com/"], "curl -i … 'https://example.com/' | inspect --file -"),
+        (&["/batch"], "begins with `http://`"),
+        (&["--file", "-", "--file", "-"], "one answer at a time"),
+        (&["--file"], "--file needs a value"),
+        (&["--what"], "--what is unknown"),
+        (&["--file", "/nowhere/at/all"], "/nowhere/at/all: "),
+        (&["--file", "-"], "a saved response begins with a status line"),
+        (&["--file", "-", "--header", "x"], "`x` is no header"),
+        (&["--file", "-", "--batch", "/nowhere/at/all"], "/nowhere/at/all: "),
+        (&["http://127.0.0.1:1/"], "http://127.0.0.1:1/: "),
+    ] {
+        let (code, report, complaint) = inspect(words, "what?");
+        assert_eq!((code, &*report), (4, ""), "{words:?}");
+        assert!(complaint.contains(why), "{words:?}: {complaint}");
+    }
 }

@@ -164,6 +164,8 @@ async fn what_is_no_single_message_is_told() {
         assert_eq!(result.get("grpc"), None);
     }
     // Its own failure counts, whatever it has sent before.
+    let service = answering(move || grpc(&[], &[&framed(b"a")[..3]], &[("grpc-status", "8")]));
+    assert_eq!(result_of(service, operation(b"")).await["status"], 429);
     let service = answering(move || grpc(&[], &[&framed(b"a"), &framed(b"b")], &[("grpc-status", "8")]));
     assert_eq!(result_of(service, operation(b"")).await["status"], 429);
 }

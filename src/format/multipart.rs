@@ -8,17 +8,12 @@ use bytes::Bytes;
 use http::StatusCode;
 
 use super::{Decode, Encode, EncodeContext, Encoder, Reply};
-use crate::{batch::Batch, builder::DecodeContext, rejection::Rejection};
+use crate::{batch::Batch, builder::DecodeContext, parts::MEDIA_TYPE, rejection::Rejection};
 
-mod boundary;
 mod content_ids;
-mod fields;
-mod part;
 mod request;
 mod requests;
 mod responses;
-
-const MEDIA_TYPE: &str = "multipart/mixed";
 
 /// Reads batches.
 #[derive(Debug)]

@@ -16,7 +16,7 @@ use quick_xml::{
 };
 
 use super::{Encode, EncodeContext, Encoder, ResultOrder, header_text};
-use crate::{batch::Outcome, media_type::Family, problem::reason, target::escaped};
+use crate::{batch::Outcome, description::description, media_type::Family, problem::reason, target::escaped};
 
 /// Writes `application/xml` or `text/xml`, whichever was asked for.
 #[derive(Debug)]
@@ -88,7 +88,9 @@ impl Encoder for Responses {
         xml.element("D:status", [], &format!("HTTP/1.1 {} {}", outcome.status().as_str(), reason(outcome.status())));
         match outcome.response() {
             Ok(response) => {
-                if let Some(description) = description(response) {
+                if let Some(description) =
+                    description(response.status(), Family::of(response.headers()), response.body())
+                {
                     xml.element("D:responsedescription", [], &description);
                 }
                 if let Some(location) = location(response) {
@@ -189,27 +191,6 @@ fn location(response: &Response<Bytes>) -> Option<String> {
     let is_absolute =
         location.starts_with('/') || location.split_once("://").is_some_and(|(scheme, _)| is_scheme(scheme));
     is_absolute.then(|| escaped(location).into_owned())
-}
-
-/// A sentence for people (§14.25): what the body of a failure says, if that is short.
-fn description(response: &Response<Bytes>) -> Option<String> {
-    const SHORT: usize = 256;
-    // A longer document is no sentence, and taking it apart would need many times its size.
-    const LONGEST_DOCUMENT: usize = 64 << 10;
-    if response.status().as_u16() < 400 || response.body().len() > LONGEST_DOCUMENT {
-        return None;
-    }
-    let body = std::str::from_utf8(response.body()).ok()?;
-    match Family::of(response.headers()) {
-        Family::Json | Family::JsonBased => {
-            let json: serde_json::Value = serde_json::from_str(body).ok()?;
-            let candidates = ["/detail", "/title", "/message", "/error/message", "/error"];
-            let mut texts = candidates.into_iter().filter_map(|pointer| json.pointer(pointer)?.as_str());
-            texts.find(|text| !text.is_empty()).map(|text| text.chars().take(SHORT).collect())
-        }
-        Family::Text => Some(body.trim()).filter(|text| !text.is_empty() && text.len() <= SHORT).map(str::to_owned),
-        Family::Binary => None,
-    }
 }
 
 /// Whether XML 1.0 has a place for this character (§2.2 there), even as a reference.

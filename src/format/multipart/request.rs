@@ -4,11 +4,13 @@ use std::str;
 
 use bytes::Bytes;
 
-use super::{
-    boundary::without_line_end,
-    fields::{Fields, only},
+use crate::{
+    builder::DecodeContext,
+    draft::Draft,
+    format::odata_protocol,
+    parts::{Fields, only, without_line_end},
+    problem::Problem,
 };
-use crate::{builder::DecodeContext, draft::Draft, format::odata_protocol, problem::Problem};
 
 /// A request, taken apart but for its fields.
 #[derive(Debug)]

@@ -5,16 +5,14 @@ use http::header::CONTENT_TYPE;
 
 use super::{
     DIALECT,
-    boundary::Boundary,
     content_ids::{ContentIds, Scope, change_set, key},
-    fields::only,
-    part::{Content, Part},
     request::Request,
 };
 use crate::{
     batch::Batch,
     builder::{BatchBuilder, DecodeContext},
     format::odata_protocol::continue_on_error,
+    parts::{Boundary, Content, Part, only},
     problem::Problem,
     rejection::Rejection,
 };

@@ -5,13 +5,14 @@ use std::{borrow::Cow, fmt::Write, mem};
 use http::{HeaderMap, HeaderValue, StatusCode};
 use uuid::Uuid;
 
-use super::{MEDIA_TYPE, Parts};
+use super::Parts;
 use crate::{
     batch::Outcome,
     format::{
         EncodeContext, Encoder,
         odata_protocol::{Canonical, error},
     },
+    parts::MEDIA_TYPE,
     problem::reason,
 };
 

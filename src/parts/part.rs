@@ -9,14 +9,14 @@ use crate::{media_type::essence, problem::Problem};
 
 /// What a part says of itself, and what is in it.
 #[derive(Debug)]
-pub(super) struct Part<'a> {
+pub(crate) struct Part<'a> {
     /// Also where something is wrong with the rest, so that the client knows whose outcome that is.
-    pub(super) id: Option<String>,
-    pub(super) content: Result<Content<'a>, Problem>,
+    pub(crate) id: Option<String>,
+    pub(crate) content: Result<Content<'a>, Problem>,
 }
 
 #[derive(Debug)]
-pub(super) enum Content<'a> {
+pub(crate) enum Content<'a> {
     /// An HTTP request (RFC 9112 §10.2).
     Http(&'a [u8]),
     /// More parts, between lines with this boundary.
@@ -25,7 +25,7 @@ pub(super) enum Content<'a> {
 
 impl<'a> Part<'a> {
     /// `limit` is how many lines its header may have.
-    pub(super) fn read(bytes: &'a [u8], limit: usize) -> Self {
+    pub(crate) fn read(bytes: &'a [u8], limit: usize) -> Self {
         let header = Fields::take(bytes);
         let fields = match header.read(limit) {
             Ok(fields) => fields,

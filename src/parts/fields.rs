@@ -7,16 +7,16 @@ use crate::problem::Problem;
 
 /// A block of header fields (RFC 5322 §2.2, RFC 9112 §5), and what stands behind it.
 #[derive(Debug)]
-pub(super) struct Fields<'a> {
+pub(crate) struct Fields<'a> {
     /// Each field in one line, and an empty line at the end.
     text: Cow<'a, [u8]>,
     lines: usize,
-    pub(super) rest: &'a [u8],
+    pub(crate) rest: &'a [u8],
 }
 
 impl<'a> Fields<'a> {
     /// Takes what stands before the first empty line. A part may end without one.
-    pub(super) fn take(bytes: &'a [u8]) -> Self {
+    pub(crate) fn take(bytes: &'a [u8]) -> Self {
         let (mut end, mut lines, mut is_folded) = (0, 0, false);
         for line in bytes.split_inclusive(|&byte| byte == b'\n') {
             if matches!(line, b"\n" | b"\r\n") {
@@ -36,7 +36,7 @@ impl<'a> Fields<'a> {
     /// # Errors
     ///
     /// Where they can't be read, or are more than `limit`.
-    pub(super) fn read(&self, limit: usize) -> Result<Vec<httparse::Header<'_>>, Problem> {
+    pub(crate) fn read(&self, limit: usize) -> Result<Vec<httparse::Header<'_>>, Problem> {
         if self.lines > limit {
             return Err(Problem::bad_request(format!("a part may have {limit} header lines at most")));
         }
@@ -60,7 +60,7 @@ impl<'a> Fields<'a> {
 /// # Errors
 ///
 /// Where there are several, or where it is no text.
-pub(super) fn only<'a>(fields: &[httparse::Header<'a>], name: &str) -> Result<Option<&'a str>, Problem> {
+pub(crate) fn only<'a>(fields: &[httparse::Header<'a>], name: &str) -> Result<Option<&'a str>, Problem> {
     let mut values = fields.iter().filter(|field| field.name.eq_ignore_ascii_case(name)).map(|field| field.value);
     match (values.next(), values.next()) {
         (None, _) => Ok(None),

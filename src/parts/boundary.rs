@@ -11,7 +11,7 @@ const LONGEST: usize = 70;
 
 /// The line that parts stand between: two hyphens, and what the content type says.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Boundary(String);
+pub(crate) struct Boundary(String);
 
 impl Boundary {
     /// That of a `multipart` content type.
@@ -19,7 +19,7 @@ impl Boundary {
     /// # Errors
     ///
     /// Where it has none that could be meant.
-    pub(super) fn of(content_type: &str) -> Result<Self, Problem> {
+    pub(crate) fn of(content_type: &str) -> Result<Self, Problem> {
         let media_type = MediaType::parse(content_type).map_err(|_| Problem::bad_request(UNREADABLE))?;
         if media_type.params().any(|(name, _)| is_encoded(name.as_str())) {
             return Err(Problem::bad_request(ENCODED));
@@ -36,7 +36,7 @@ impl Boundary {
 
     /// The parts, one after the other; in the place of the last one an error, where no closing delimiter is behind it: then
     /// some may be missing.
-    pub(super) fn split<'a>(&'a self, body: &'a [u8]) -> impl Iterator<Item = Result<&'a [u8], Problem>> {
+    pub(crate) fn split<'a>(&'a self, body: &'a [u8]) -> impl Iterator<Item = Result<&'a [u8], Problem>> {
         let mut lines = Lines { body, start: 0 };
         let mut part = None;
         let mut has_ended = false;
@@ -65,6 +65,12 @@ impl Boundary {
             }
             None
         })
+    }
+
+    /// Whether any line is a delimiter.
+    #[cfg(feature = "inspect")]
+    pub(crate) fn stands_in(&self, body: &[u8]) -> bool {
+        Lines { body, start: 0 }.any(|line| self.delimiter(line).is_some())
     }
 
     /// Only a whole line is a delimiter, or one boundary could be taken for another which it is the beginning of. White
@@ -140,7 +146,7 @@ impl<'a> Iterator for Lines<'a> {
 }
 
 /// Without one CRLF or LF at the end.
-pub(super) fn without_line_end(bytes: &[u8]) -> &[u8] {
+pub(crate) fn without_line_end(bytes: &[u8]) -> &[u8] {
     match bytes {
         [rest @ .., b'\r', b'\n'] | [rest @ .., b'\n'] => rest,
         _ => bytes,
