@@ -107,6 +107,8 @@
 //! Everything that protects the service belongs *inside* of the layer, where each operation passes it: authentication,
 //! rate limits, body limits. What stands outside sees one request.
 //!
+//! The service may be a client, and there may be a fleet behind it: `docs/gateway.md` says which layers go where then.
+//!
 //! # What an operation is sent with
 //!
 //! An operation inherits the headers of the batch, but for those that are about the batch's own representation,
@@ -275,3 +277,8 @@ struct Inspect;
 #[cfg(doctest)]
 #[doc = include_str!("../docs/hyper.md")]
 struct Hyper;
+
+/// And that of the page about gateways.
+#[cfg(doctest)]
+#[doc = include_str!("../docs/gateway.md")]
+struct Gateway;

@@ -13,6 +13,7 @@ use http_body_util::{BodyExt, Full};
 use hyper_util::{client::legacy::Client, rt::TokioExecutor};
 use roxmltree::{Document, Node};
 use serde_json::{Value, json};
+use tower_multistatus::inspect;
 
 /// A running server over a directory of its own.
 struct Server {
@@ -169,6 +170,23 @@ async fn in_xml_the_inner_ones_are_text() {
     let inner: Vec<_> = bodies.filter_map(|body| body.text().filter(|text| text.contains("multistatus"))).collect();
     assert_eq!(inner.len(), 3);
     assert!(inner.iter().all(|text| !statuses(text).is_empty()));
+}
+
+/// The inspector looks into the inner ones, in JSON and in XML, and finds what the batch counts as a success.
+#[tokio::test]
+async fn the_inspector_finds_what_an_inner_one_hides() {
+    for accept in ["application/json", "application/xml"] {
+        let server = Server::start();
+        let answer = server.batch(accept, &program()).await;
+        let report = inspect::response(&answer);
+        let contents = report.contents().unwrap();
+        assert_eq!(contents.total, program().len(), "{report}");
+        let inner: Vec<_> = contents.items.iter().filter_map(|item| Some((item.place, item.inner.as_ref()?))).collect();
+        assert_eq!(inner.iter().map(|(place, _)| *place).collect::<Vec<_>>(), [6, 7, 12], "{report}");
+        assert_eq!([inner[0].1.total, inner[1].1.total, inner[2].1.total], [3, 1, 3]);
+        assert_eq!((contents.items[7].status, inner[1].1.failed), (Some(207), 1), "{report}");
+        assert_eq!(report.exit_code(), 1, "{report}");
+    }
 }
 
 /// What comes alone goes to the file server as it is.
