@@ -7,9 +7,10 @@ use std::collections::HashMap;
 use std::{
     env, fs,
     io::{BufRead, BufReader, Lines, Write},
+    net::TcpListener,
     path::PathBuf,
     process::{Child, ChildStdout, Command, Stdio},
-    str,
+    str, thread,
 };
 
 use base64::{Engine, engine::general_purpose::STANDARD};
@@ -716,6 +717,24 @@ fn inspect_reads_what_curl_has_saved() {
     let batch = batch_file("saved.json", r#"[{"path":"/a"},{"path":"/b"}]"#);
     let (code, report, _) = inspect(&["--file", "-", "--batch", &batch], saved);
     assert!(code == 2 && report.contains("error missing-result"), "{report}");
+}
+
+#[test]
+fn inspect_tells_that_an_answer_breaks_off() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}/", listener.local_addr().unwrap());
+    let server = thread::spawn(move || {
+        let (mut stream, _) = listener.accept().unwrap();
+        let mut request = BufReader::new(stream.try_clone().unwrap()).lines();
+        while request.next().is_some_and(|line| !line.unwrap().is_empty()) {}
+        let head = "HTTP/1.1 207 Multi-Status\r\ncontent-type: application/x-ndjson\r\ncontent-length: 99\r\n\r\n";
+        writeln!(stream, "{head}{{\"index\":0,\"status\":200}}").unwrap();
+    });
+    let (code, report, complaint) = inspect(&[&url], "");
+    server.join().unwrap();
+    assert_eq!(code, 3, "{report}");
+    assert!(report.contains("1 succeeded") && report.contains("error cut-off"), "{report}");
+    assert!(report.contains("error content-length") && complaint.contains("after 25 bytes"), "{complaint}{report}");
 }
 
 #[test]

@@ -194,7 +194,7 @@ codes! {
         "an id that stands twice",
         "Clients keep results by their ids, so that one overwrites another.";
     MixedIds = "mixed-ids", Warning, Client, "OData JSON 4.01 §19",
-        "some results with an id and some without, in OData or a list",
+        "results without an id in OData, or in a list where others have one",
         "A client that looks for ids can't find those that have none.";
     IdNotText = "id-not-text", Warning, Client, "OData JSON 4.01 §19",
         "an id in JSON that is no string",

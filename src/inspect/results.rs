@@ -72,8 +72,13 @@ impl<'a> Results<'a> {
 
     /// What can be said only now that all are there.
     pub(super) fn finish(self, gather: &mut Gather) -> Contents {
-        let ids_matter = matches!(self.contents.shape, Shape::Responses | Shape::List);
-        if ids_matter && self.with_id > 0 && self.without_id > 0 {
+        let lacks_ids = match self.contents.shape {
+            // Each has one, by the standard.
+            Shape::Responses => self.without_id > 0,
+            Shape::List => self.with_id > 0 && self.without_id > 0,
+            _ => false,
+        };
+        if lacks_ids {
             let detail = format!("results with an id: {}, without one: {}", self.with_id, self.without_id);
             gather.find(Code::MixedIds, detail);
         }

@@ -236,6 +236,13 @@ fn cases() -> Vec<(Code, String, String)> {
             json(r#"{"results":[{"id":"a","status":200},{"status":200}]}"#),
         ),
         (
+            Code::MixedIds,
+            multipart("").replace("multipart/mixed; boundary=b", "application/json")
+                + r#"{"responses":[{"status":200}]}"#,
+            multipart("").replace("multipart/mixed; boundary=b", "application/json")
+                + r#"{"responses":[{"id":"a","status":200}]}"#,
+        ),
+        (
             Code::IdNotText,
             json(r#"{"results":[{"id":1,"status":200}]}"#),
             json(r#"{"results":[{"id":null,"status":200}]}"#),

@@ -86,6 +86,9 @@ async fn our_own_answers_are_clean() {
         (json, Some("application/xml"), ODATA, Shape::Multistatus),
         (parts, None, &multipart, Shape::Multipart),
     ] {
+        if shape == Shape::Multistatus && !cfg!(feature = "xml") {
+            continue;
+        }
         for (answer, report) in reports(content_type, accept, body).await {
             let contents = report.contents().unwrap_or_else(|| panic!("{report}"));
             assert_eq!(contents.shape, shape, "{report}");
