@@ -8,7 +8,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::{
     HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, Version,
-    header::{CONTENT_LENGTH, CONTENT_TYPE, TE},
+    header::{ACCEPT, CONTENT_LENGTH, CONTENT_TYPE, SET_COOKIE, TE},
     response::Parts,
 };
 
@@ -58,6 +58,8 @@ impl Call {
         headers.insert(CONTENT_LENGTH, body.len().into());
         // All that we understand; without these words a service may compress what it sends.
         headers.insert(HeaderName::from_static("grpc-accept-encoding"), HeaderValue::from_static("identity"));
+        // With it, grpc-web is asked for its text form, which nobody here reads.
+        headers.remove(ACCEPT);
         if self == Self::Grpc {
             headers.insert(TE, HeaderValue::from_static("trailers"));
             *request.version_mut() = Version::HTTP_2;
@@ -65,22 +67,26 @@ impl Call {
         *request.body_mut() = Some(body);
     }
 
-    /// What the response says, in words of HTTP. One that isn't of gRPC, as of a layer in front of the service, is left
-    /// as it is.
+    /// What the response says, in words of HTTP. A failure that isn't of gRPC, as of a layer in front of the service, is left
+    /// as it is; a success that isn't is none, for nobody has said that the call went well.
     pub(crate) fn read(self, mut head: Parts, body: Bytes, trailers: Trailers) -> Verdict {
-        if Self::of(&head.headers).is_none() {
-            return Ok(Response::from_parts(head, body));
-        }
-        let frames = Frames::read(&body);
+        // By what it says of itself: a layer in front of grpc-web may answer without it.
+        let call = Self::of(&head.headers);
+        let frames = Frames::read(&body, call == Some(Self::Web));
         let in_body = frames.as_ref().ok().and_then(|frames| frames.trailers.as_ref());
         // Where there is no message, the header is all there is.
         let tail = in_body.or(trailers.as_deref());
-        let status = match tail.and_then(GrpcStatus::of).or_else(|| GrpcStatus::of(&head.headers)) {
-            Some(status) => status,
-            None if head.status == StatusCode::OK => return Err(broken(frames.err().unwrap_or(NO_STATUS))),
-            None => return Ok(Response::from_parts(head, body)),
+        let status = tail.and_then(GrpcStatus::of).or_else(|| GrpcStatus::of(&head.headers));
+        let Some(status) = status.filter(|_| call.is_some()) else {
+            return match (head.status.is_success(), call) {
+                (false, _) => Ok(Response::from_parts(head, body)),
+                (true, None) => Err(broken(NOT_OF_GRPC)),
+                (true, Some(_)) => Err(broken(frames.err().unwrap_or(NO_STATUS))),
+            };
         };
-        for (name, value) in tail.into_iter().flatten() {
+        // What is behind a message can't say any more what the message is (RFC 9110 §6.5.1), nor set a cookie.
+        let is_metadata = |name: &HeaderName| *name != SET_COOKIE && !name.as_str().starts_with("content-");
+        for (name, value) in tail.into_iter().flatten().filter(|(name, _)| is_metadata(name)) {
             head.headers.append(name, value.clone());
         }
         head.status = status.http_status();
@@ -127,6 +133,8 @@ pub(crate) fn time(config: &Config, headers: &HeaderMap) -> Option<Duration> {
 }
 
 const NO_STATUS: &str = "the service told no gRPC status";
+
+const NOT_OF_GRPC: &str = "the service's answer isn't one of gRPC; the operation may have been carried out";
 
 const STREAMED: &str = "the service sent more than one message: methods that stream can't be called in a batch; the operation was \
                         carried out";

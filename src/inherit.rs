@@ -98,8 +98,14 @@ fn with_room() -> Extensions {
 pub(crate) fn is_repeated(outer: &Parts, name: &HeaderName, value: &HeaderValue) -> bool {
     let mut values = outer.headers.get_all(name).iter();
     let is_only = (values.next(), values.next()) == (Some(value), None);
-    is_only && is_handed_down(name, &connection_options(&outer.headers))
+    // The list of options may be as long as a head, and this is asked for each header of each operation.
+    let is_short =
+        outer.headers.get_all(header::CONNECTION).iter().map(HeaderValue::len).sum::<usize>() <= LONGEST_OPTIONS;
+    is_only && is_short && is_handed_down(name, &connection_options(&outer.headers))
 }
+
+/// No client names half as much.
+const LONGEST_OPTIONS: usize = 256;
 
 fn is_handed_down(name: &HeaderName, options: &HashSet<String>) -> bool {
     is_inherited(name) && (is_protected(name) || !options.contains(name.as_str()))

@@ -16,7 +16,7 @@ use tower::{BoxError, ServiceExt, util::Oneshot};
 
 use crate::{
     batch::Verdict,
-    body::{ReadError, RequestBody, Whole},
+    body::{ReadError, RequestBody, Trailers, Whole},
     config::Config,
     grpc::Call,
     problem::Problem,
@@ -206,7 +206,14 @@ where
                         // As a server would on a connection (RFC 9110 §6.4.1): these have no content, whatever the
                         // service says.
                         if *this.is_head || has_no_content(head.status) {
-                            return Poll::Ready(Ok(Response::from_parts(head, Bytes::new())));
+                            return Poll::Ready(verdict(
+                                *this.call,
+                                head,
+                                Bytes::new(),
+                                None,
+                                this.budget,
+                                this.charged,
+                            ));
                         }
                         this.state.set(State::Reading { head: Some(head), body: Whole::new(body) });
                     }
@@ -221,10 +228,7 @@ where
                     return Poll::Ready(match ready!(body.poll_read(cx, charge)) {
                         Ok((body, trailers)) => {
                             let head = head.take().expect("a verdict ends this state");
-                            match *this.call {
-                                Some(call) => call.read(head, body, trailers),
-                                None => Ok(Response::from_parts(head, body)),
-                            }
+                            verdict(*this.call, head, body, trailers, this.budget, this.charged)
                         }
                         Err(ReadError::Body(error)) => Err(Box::new(fault(&this.budget.config, &error))),
                         Err(ReadError::TooLarge) => Err(Box::new(over_budget(this.budget))),
@@ -233,6 +237,28 @@ where
             }
         }
     }
+}
+
+/// What is said of a whole response.
+#[inline]
+fn verdict(
+    call: Option<Call>,
+    head: Parts,
+    body: Bytes,
+    trailers: Trailers,
+    budget: &Budget,
+    charged: &mut usize,
+) -> Verdict {
+    let Some(call) = call else { return Ok(Response::from_parts(head, body)) };
+    let response = call.read(head, body, trailers)?;
+    // A message has lost its frame, and a failure has got a text: whoever gives the bytes back knows only of these.
+    let kept = response.body().len();
+    if kept > *charged && !budget.charge(kept - *charged, *charged) {
+        return Err(Box::new(over_budget(budget)));
+    }
+    budget.give_back(charged.saturating_sub(kept));
+    *charged = kept;
+    Ok(response)
 }
 
 /// RFC 9110 §15.3.5, §15.3.6 and §15.4.5.

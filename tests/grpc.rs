@@ -192,7 +192,9 @@ async fn only_calls_are_called() {
     let service = || {
         calling(|request: Request<Bytes>| {
             let is_call = request.headers().contains_key("te");
-            std::future::ready(grpc(&[("content-type", "text/plain")], &[is_call.to_string().as_bytes()], &[]))
+            let mut response = grpc(&[("content-type", "text/plain")], &[is_call.to_string().as_bytes()], &[]);
+            *response.status_mut() = StatusCode::IM_A_TEAPOT;
+            std::future::ready(response)
         })
     };
     for (content_type, is_call) in [
@@ -205,7 +207,7 @@ async fn only_calls_are_called() {
     ] {
         let mut operation = operation(b"a");
         operation["headers"]["content-type"] = json!(content_type);
-        assert_eq!(result_of(service(), operation).await["data"], is_call.to_string(), "{content_type}");
+        assert_eq!(result_of(service(), operation).await["error"], is_call.to_string(), "{content_type}");
     }
 }
 
@@ -356,4 +358,86 @@ async fn metadata_is_headers() {
     let mut operation = operation(b"");
     operation["headers"]["x-tenant"] = json!("7");
     assert_eq!(result_of(service, operation).await["headers"]["x-cost"], json!(["1", "2"]));
+}
+
+/// What depends on a call must not run because of an answer that says nothing of how it went.
+#[tokio::test]
+async fn a_success_has_to_be_told() {
+    let message = framed(b"a");
+    for (status, headers, frames, trailers, expected) in [
+        (200, &[("content-type", "text/html")][..], &b"<p>"[..], &[][..], 502),
+        (200, &[("content-type", "application/grpc-web-text")], b"AAAAAAA=", &[("grpc-status", "0")], 502),
+        (201, &[], &message, &[], 502),
+        (204, &[], b"", &[], 502),
+        (204, &[("grpc-status", "5")], b"", &[], 404),
+        (302, &[("content-type", "text/html")], b"", &[], 302),
+        (401, &[("content-type", "text/html")], b"", &[], 401),
+        (503, &[], b"", &[], 503),
+        // Only grpc-web has trailers in its body.
+        (200, &[], b"\0\0\0\0\x01a\x80\0\0\0\x0dgrpc-status:0", &[("grpc-status", "5")], 404),
+        (200, &[], b"\0\0\0\0\x01a\x80\0\0\0\x0dgrpc-status:0", &[], 502),
+    ] {
+        let (headers, frames) = (headers.to_vec(), frames.to_vec());
+        let service = answering(move || {
+            let mut response = grpc(&[], &[&frames], trailers);
+            for (name, value) in &headers {
+                response.headers_mut().insert(*name, value.parse().unwrap());
+            }
+            *response.status_mut() = StatusCode::from_u16(status).unwrap();
+            response
+        });
+        let result = result_of(service, operation(b"")).await;
+        assert_eq!(result["status"], expected, "{status}: {result}");
+    }
+}
+
+/// The limits are for what is held: neither frames nor what came before a failure are, but its text is.
+#[tokio::test]
+async fn what_is_kept_is_what_counts() {
+    let layer = || BatchLayer::new().grpc().max_response_bytes(1000);
+    let statuses = async |service: BatchService<Inner>, count: usize| {
+        let answer = call(service, batch(json!(vec![operation(b""); count]))).await;
+        results(&answer).iter().map(|result| result["status"].as_u64().unwrap()).collect::<Vec<_>>()
+    };
+    let service = under(layer(), |_| {
+        std::future::ready(grpc(&[], &[&framed(&[0; 900])], &[("grpc-status", "5"), ("grpc-message", "no")]))
+    });
+    assert_eq!(statuses(service, 10).await, [404; 10]);
+    let long = "x".repeat(400);
+    let failing = move |_| std::future::ready(grpc(&[], &[], &[("grpc-status", "5"), ("grpc-message", &long)]));
+    let mut found = statuses(under(layer(), failing), 4).await;
+    found.sort_unstable();
+    assert_eq!(found, [404, 404, 507, 507]);
+}
+
+/// Bytes that were never taken can't be given back: they would be room for others.
+#[tokio::test]
+async fn a_stream_has_as_much_room_after_calls_as_before() {
+    let layer = BatchLayer::new().grpc().concurrency(1).max_response_bytes(10_000);
+    let layer = layer.stream(tower_multistatus::Streaming::On).keep_alive(Duration::from_secs(60));
+    let service = under(layer, |request: Request<Bytes>| {
+        let text = "x".repeat(8000);
+        std::future::ready(match request.uri().path() {
+            "/pkg.Service/Method" => grpc(&[], &[], &[("grpc-status", "5"), ("grpc-message", &text)]),
+            _ => grpc(&[("content-type", "text/plain")], &["x".repeat(11_000).as_bytes()], &[]),
+        })
+    });
+    let mut operations = vec![operation(b""); 5];
+    operations.push(json!({"path": "/large"}));
+    let results = results(&call(service, batch(json!(operations))).await);
+    let statuses: Vec<_> = results.iter().map(|result| result["status"].as_u64().unwrap()).collect();
+    assert_eq!(statuses, [404, 404, 404, 404, 404, 507]);
+}
+
+#[tokio::test]
+async fn trailers_are_metadata_and_nothing_else() {
+    let layer = BatchLayer::new().grpc().result_header("x-cost".parse().unwrap());
+    let service = under(layer, |_| {
+        let trailers = [("grpc-status", "0"), ("content-type", "text/html"), ("set-cookie", "a=b"), ("x-cost", "2")];
+        std::future::ready(grpc(&[], &[&framed(b"a")], &trailers))
+    });
+    let answer = call(service, batch(json!([operation(b"")]))).await;
+    assert!(!answer.headers().contains_key("set-cookie"));
+    let headers = results(&answer)[0]["headers"].clone();
+    assert_eq!(headers, json!({"content-type": "application/grpc", "x-cost": "2"}));
 }

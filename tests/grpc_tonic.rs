@@ -176,10 +176,14 @@ async fn grpc_web_inside() {
             operation["headers"]["content-type"] = json!("application/grpc-web+proto");
             operation
         };
-        let results = send(address, version, json!([get_user(1), web(get_user(1)), web(get_user(99))])).await;
+        // tonic-web would answer in its text form, where no status is to be seen.
+        let mut text = web(get_user(99));
+        text["headers"]["accept"] = json!("application/grpc-web-text");
+        let results = send(address, version, json!([get_user(1), web(get_user(1)), web(get_user(99)), text])).await;
         assert_eq!(message::<User>(&results[0]), message::<User>(&results[1]));
         assert_eq!(results[2]["status"], 404);
         assert_eq!(results[2]["grpc"], json!({"status": 5, "message": "there is no user 99"}));
+        assert_eq!([&results[3]["status"], &results[3]["grpc"]], [&results[2]["status"], &results[2]["grpc"]]);
     }
 }
 

@@ -726,3 +726,16 @@ async fn nothing_that_a_client_sends_becomes_an_outer_header() {
     assert_eq!(names, HashSet::from(["content-type", "cache-control"]));
     assert_eq!(answer.headers()["content-type"], HeaderValue::from_static("application/json"));
 }
+
+/// `Connection` may name as much as a head can hold; it isn't read again for each header that an operation repeats.
+#[tokio::test]
+async fn repeated_headers_cost_little() {
+    let service = batched(BatchLayer::new(), echo);
+    let operation = json!({"path": "/", "headers": {"x-a": vec!["b"; 60]}});
+    let request = with(batch(json!(vec![operation; 100])), "x-a", "b");
+    let options: Vec<_> = (0..20_000).map(|option| format!("{option:x}")).collect();
+    let answer = call(service.clone(), with(request, "connection", &options.join(","))).await;
+    assert!(results(&answer).iter().all(|result| result["status"] == 400));
+    let short = with(with(batch(json!([{"path": "/", "headers": {"x-a": "b"}}])), "x-a", "b"), "connection", "close");
+    assert_eq!(results(&call(service, short).await)[0]["status"], 200);
+}

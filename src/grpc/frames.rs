@@ -6,6 +6,8 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 
 const PREFIX: usize = 5;
 
+const COMPRESSED: u8 = 1;
+
 /// The frame is trailers, and no message (grpc-web).
 const TRAILERS: u8 = 0x80;
 
@@ -29,7 +31,8 @@ pub(super) struct Frames {
 }
 
 impl Frames {
-    pub(super) fn read(body: &Bytes) -> Result<Self, &'static str> {
+    /// Only in grpc-web may trailers be among them.
+    pub(super) fn read(body: &Bytes, is_web: bool) -> Result<Self, &'static str> {
         let (mut frames, mut start) = (Self::default(), 0);
         while start < body.len() {
             let [kind, length @ ..] = body[start..].first_chunk::<PREFIX>().ok_or(CUT_OFF)?;
@@ -42,10 +45,11 @@ impl Frames {
                     frames.messages += 1;
                     frames.message.get_or_insert_with(|| body.slice(start..end));
                 }
-                TRAILERS => {
+                TRAILERS if is_web => {
                     frames.trailers = Some(trailers(&body[start..end]).ok_or("the service's trailers can't be read")?)
                 }
-                _ => return Err("the service compressed its message, though it was not asked to"),
+                COMPRESSED => return Err("the service compressed its message, though it was not asked to"),
+                _ => return Err("the service's message begins as none does"),
             }
             start = end;
         }
@@ -84,13 +88,13 @@ mod tests {
     use super::*;
 
     fn read(body: &[u8]) -> Result<Frames, &'static str> {
-        Frames::read(&Bytes::copy_from_slice(body))
+        Frames::read(&Bytes::copy_from_slice(body), true)
     }
 
     #[test]
     fn a_message_there_and_back() {
         for message in [&b""[..], b"a", &[7; 300]] {
-            let frames = Frames::read(&one(message)).unwrap();
+            let frames = Frames::read(&one(message), false).unwrap();
             assert_eq!((frames.message.as_deref(), frames.messages), (Some(message), 1));
             assert_eq!(frames.trailers, None);
         }
@@ -112,6 +116,7 @@ mod tests {
         for body in [&b"\x80\0\0\0\0"[..], b"\x80\0\0\0\x0dgrpc-status:5"] {
             assert_eq!(read(body).unwrap().messages, 0, "{body:?}");
         }
+        assert!(Frames::read(&Bytes::from_static(b"\x80\0\0\0\x0dgrpc-status:0"), false).is_err());
         assert!(read(b"\x80\0\0\0\x01a").is_err());
         assert!(read(b"\x80\0\0\0\0\0\0\0\0\0").is_err());
     }

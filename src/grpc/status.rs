@@ -29,8 +29,10 @@ const UNKNOWN: u32 = 2;
 impl GrpcStatus {
     /// That of trailers, or of the headers where nothing else is sent.
     pub(crate) fn of(headers: &HeaderMap) -> Option<Self> {
-        let code = headers.get("grpc-status")?;
-        let code = code.to_str().ok().and_then(|code| code.parse().ok());
+        let mut codes = headers.get_all("grpc-status").iter();
+        let code = codes.next()?.to_str().ok().filter(|code| code.bytes().all(|byte| byte.is_ascii_digit()));
+        // Two say nothing, even where one of them is a success.
+        let code = code.filter(|_| codes.next().is_none()).and_then(|code| code.parse().ok());
         let message = headers.get("grpc-message").map_or(&b""[..], |message| message.as_bytes());
         let details = headers.get("grpc-status-details-bin").map_or(&b""[..], |details| details.as_bytes());
         Some(Self {
@@ -129,8 +131,13 @@ mod tests {
         let padded = status(&[("grpc-status", "5"), ("grpc-status-details-bin", "CAU=")]).unwrap();
         assert_eq!(&padded.details()[..], b"\x08\x05");
         assert_eq!(status(&[("grpc-message", "x")]), None);
-        for odd in ["", "x", "-1", "5x", "99999999999"] {
+        for odd in ["", "x", "-1", "+0", "5x", "99999999999"] {
             assert_eq!(status(&[("grpc-status", odd)]).unwrap().code(), UNKNOWN, "{odd:?}");
         }
+        let mut twice = HeaderMap::new();
+        for code in ["0", "5"] {
+            twice.append("grpc-status", code.parse().unwrap());
+        }
+        assert_eq!(GrpcStatus::of(&twice).unwrap().code(), UNKNOWN);
     }
 }
