@@ -47,7 +47,11 @@ impl Call {
 
     /// Makes a call of an operation, if it is one.
     pub(crate) fn begin(config: &Config, request: &mut Request<Option<Bytes>>) -> Option<Self> {
-        let call = Self::of(request.headers()).filter(|_| config.grpc)?;
+        // Asked first, for looking a header up costs each operation of those who have no gRPC.
+        if !config.grpc {
+            return None;
+        }
+        let call = Self::of(request.headers())?;
         call.prepare(request);
         Some(call)
     }
@@ -129,7 +133,7 @@ pub(crate) fn fault(config: &Config, method: &Method, headers: &HeaderMap) -> Op
 
 /// How long a call may take, if it says so.
 pub(crate) fn time(config: &Config, headers: &HeaderMap) -> Option<Duration> {
-    timeout(headers).ok().flatten().filter(|_| is_call(config, headers))
+    if is_call(config, headers) { timeout(headers).ok().flatten() } else { None }
 }
 
 const NO_STATUS: &str = "the service told no gRPC status";
