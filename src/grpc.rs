@@ -47,7 +47,7 @@ impl Call {
 
     /// Makes a call of an operation, if it is one.
     pub(crate) fn begin(config: &Config, request: &mut Request<Option<Bytes>>) -> Option<Self> {
-        let call = Self::of(request.headers()).filter(|_| config.grpc)?;
+        let call = config.grpc.then(|| Self::of(request.headers())).flatten()?;
         call.prepare(request);
         Some(call)
     }
@@ -129,7 +129,7 @@ pub(crate) fn fault(config: &Config, method: &Method, headers: &HeaderMap) -> Op
 
 /// How long a call may take, if it says so.
 pub(crate) fn time(config: &Config, headers: &HeaderMap) -> Option<Duration> {
-    timeout(headers).ok().flatten().filter(|_| is_call(config, headers))
+    is_call(config, headers).then(|| timeout(headers).ok().flatten()).flatten()
 }
 
 const NO_STATUS: &str = "the service told no gRPC status";
