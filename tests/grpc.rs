@@ -140,6 +140,17 @@ async fn without_it_every_failure_looks_like_a_success() {
     assert_eq!((result["status"].as_u64(), result.get("grpc")), (Some(200), None));
     let result = result_of(under(BatchLayer::new().grpc(), failing), operation).await;
     assert_eq!(result["status"], 404);
+    // Nor is anything asked of an operation because of its type.
+    for (method, body, sent) in [("GET", json!({"id": 1}), r#"{"id":1}"#), ("POST", json!("no base64!"), "no base64!")]
+    {
+        let echo = |request: Request<Bytes>| {
+            assert!(!request.headers().contains_key("te") && request.headers()["accept"] == "a/b");
+            std::future::ready(grpc(&[("content-type", "text/plain")], &[request.body()], &[]))
+        };
+        let headers = json!({"content-type": "application/grpc", "accept": "a/b"});
+        let operation = json!({"method": method, "path": "/", "headers": headers, "body": body});
+        assert_eq!(result_of(under(BatchLayer::new(), echo), operation).await["data"], sent);
+    }
 }
 
 #[tokio::test]
@@ -201,6 +212,7 @@ async fn only_calls_are_called() {
         ("application/grpc", true),
         ("application/grpc+proto", true),
         ("APPLICATION/GRPC; charset=x", true),
+        ("application/grpc ; charset=x", true),
         ("application/grpcx", false),
         ("application/grpc-web-text", false),
         ("application/octet-stream", false),
@@ -259,6 +271,10 @@ async fn a_call_may_want_less_time() {
         assert_eq!(result_of(service(), operation).await["status"], status, "{timeout}");
         assert!(began.elapsed() < Duration::from_secs(seconds), "{timeout}");
     }
+    // To what is no call it means nothing.
+    let mut operation = operation(b"");
+    operation["headers"] = json!({"content-type": "text/plain", "grpc-timeout": "1m"});
+    assert_eq!(result_of(service(), operation).await["status"], 200);
 }
 
 #[tokio::test(start_paused = true)]
@@ -267,7 +283,9 @@ async fn no_call_has_more_time_than_an_operation() {
     let service = under(layer, |_| std::future::pending());
     let mut operation = operation(b"");
     operation["headers"]["grpc-timeout"] = json!("1H");
+    let began = tokio::time::Instant::now();
     assert_eq!(result_of(service, operation).await["status"], 504);
+    assert!(began.elapsed() < Duration::from_secs(2));
 }
 
 /// What the batch itself was sent with says nothing of its calls.
@@ -285,7 +303,10 @@ async fn the_outer_call_is_not_the_inner_one() {
 #[cfg(feature = "xml")]
 #[tokio::test]
 async fn xml_tells_how_a_call_ended() {
-    let failing = answering(|| grpc(&[], &[], &[("grpc-status", "5"), ("grpc-message", "no <user>")]));
+    let failing = answering(|| {
+        let told = [("grpc-status", "5"), ("grpc-message", "no <user>"), ("grpc-status-details-bin", "CAU")];
+        grpc(&[], &[], &told)
+    });
     let answer = call(failing, with(batch(json!([operation(b"")])), "accept", "application/xml")).await;
     let text = String::from_utf8(answer.body().to_vec()).unwrap();
     let xml = roxmltree::Document::parse(&text).unwrap();
@@ -293,6 +314,7 @@ async fn xml_tells_how_a_call_ended() {
     assert_eq!(find("status").text(), Some("HTTP/1.1 404 Not Found"));
     assert_eq!(find("responsedescription").text(), Some("no <user>"));
     assert_eq!(find("grpc").attribute("status"), Some("5"));
+    assert_eq!(find("grpc").text(), Some("CAU="));
     assert_eq!(find("grpc").attribute("message"), Some("no <user>"));
 }
 
@@ -343,8 +365,11 @@ async fn grpc_web_is_understood() {
     operation["headers"]["content-type"] = json!("application/grpc-web+proto");
     let result = result_of(service(b""), operation.clone()).await;
     assert_eq!(json!([result["status"], result["error"]]), json!([404, "no user"]));
-    let result = result_of(service(b"\x80\0\0\0\x0fgrpc-status: 0\n"), operation).await;
+    let result = result_of(service(b"\x80\0\0\0\x0fgrpc-status: 0\n"), operation.clone()).await;
     assert_eq!(json!([result["status"], result["data"]]), json!([200, "CAI="]));
+    let endless = [b"\x80\0\x01\0\x01grpc-status:0\r\nx:".as_slice(), &[b'x'; (64 << 10) + 1 - 17]].concat();
+    let result = result_of(service(endless.leak()), operation).await;
+    assert!(refused(&result, 502)["detail"].as_str().unwrap().contains("trailers"), "{result}");
 }
 
 #[tokio::test]
@@ -440,4 +465,24 @@ async fn trailers_are_metadata_and_nothing_else() {
     assert!(!answer.headers().contains_key("set-cookie"));
     let headers = results(&answer)[0]["headers"].clone();
     assert_eq!(headers, json!({"content-type": "application/grpc", "x-cost": "2"}));
+}
+
+#[tokio::test]
+async fn a_failure_without_a_word_has_no_body() {
+    let result = result_of(answering(|| grpc(&[], &[], &[("grpc-status", "5")])), operation(b"")).await;
+    assert_eq!(result, json!({"index": 0, "status": 404, "error": "Not Found", "grpc": {"status": 5}}));
+}
+
+/// A charset doesn't make text of a message.
+#[tokio::test]
+async fn a_message_is_base64_in_odata_too() {
+    let service = calling(|request: Request<Bytes>| {
+        assert_eq!(request.body(), &b"\0\0\0\0\x02\x08\x01"[..]);
+        std::future::ready(grpc(&[], &[&framed(b"")], &[("grpc-status", "0")]))
+    });
+    let request = json!({"id": "1", "method": "post", "url": "/pkg.Service/Method",
+        "headers": {"content-type": "application/grpc; charset=utf-8"}, "body": "CAE="});
+    let answer = call(service, batch(json!({"requests": [request]}))).await;
+    let document: Value = serde_json::from_slice(answer.body()).unwrap();
+    assert_eq!(document["responses"][0]["status"], 200, "{document}");
 }

@@ -159,7 +159,7 @@ fn set_body(draft: &mut Draft<'_>, source: &Bytes, body: &RawValue) -> Result<()
         let detail = "a `body` that is not JSON, by its `content-type`, must be a string";
         Problem::bad_request(detail).at("/body")
     })?;
-    if family == Family::Text {
+    if family == Family::Text && !draft.is_call() {
         draft.body(shared(source, text), None);
         return Ok(());
     }
