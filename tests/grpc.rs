@@ -392,6 +392,8 @@ async fn a_success_has_to_be_told() {
     for (status, headers, frames, trailers, expected) in [
         (200, &[("content-type", "text/html")][..], &b"<p>"[..], &[][..], 502),
         (200, &[("content-type", "application/grpc-web-text")], b"AAAAAAA=", &[("grpc-status", "0")], 502),
+        (200, &[("content-type", "text/html")], &message, &[("grpc-status", "0")], 502),
+        (401, &[("content-type", "text/html")], b"", &[("grpc-status", "5")], 401),
         (201, &[], &message, &[], 502),
         (204, &[], b"", &[], 502),
         (204, &[("grpc-status", "5")], b"", &[], 404),
