@@ -122,9 +122,17 @@ pub(crate) fn is_call(config: &Config, headers: &HeaderMap) -> bool {
 
 /// Why an operation with these headers can't be the call that it is.
 pub(crate) fn fault(config: &Config, method: &Method, headers: &HeaderMap) -> Option<Problem> {
-    if !is_call(config, headers) {
+    if !config.grpc {
         return None;
     }
+    let is_text =
+        headers.get(CONTENT_TYPE).and_then(|value| strip_prefix(value.as_bytes(), b"application/grpc-web-text"));
+    if is_text.is_some() {
+        // Otherwise its failures would look like successes.
+        let detail = "the text form of grpc-web is not understood: send `application/grpc-web`";
+        return Some(Problem::bad_request(detail).at("/headers/content-type"));
+    }
+    Call::of(headers)?;
     if *method != Method::POST {
         return Some(Problem::bad_request("a gRPC method has to be called by POST").at("/method"));
     }

@@ -94,28 +94,18 @@ fn with_room() -> Extensions {
     extensions
 }
 
-/// Whether an operation has this header and this value anyway, and no other value of it.
+/// Whether this is the token that the operation has anyway. Of no other header it is told whether a value has been guessed
+/// that a proxy may have added.
 pub(crate) fn is_repeated(outer: &Parts, name: &HeaderName, value: &HeaderValue) -> bool {
     let mut values = outer.headers.get_all(name).iter();
-    let is_only = (values.next(), values.next()) == (Some(value), None);
-    // The list of options may be as long as a head, and this is asked for each header of each operation.
-    let is_short =
-        outer.headers.get_all(header::CONNECTION).iter().map(HeaderValue::len).sum::<usize>() <= LONGEST_OPTIONS;
-    is_only && is_short && is_handed_down(name, &connection_options(&outer.headers))
-}
-
-/// No client names half as much.
-const LONGEST_OPTIONS: usize = 256;
-
-fn is_handed_down(name: &HeaderName, options: &HashSet<String>) -> bool {
-    is_inherited(name) && (is_protected(name) || !options.contains(name.as_str()))
+    *name == header::AUTHORIZATION && (values.next(), values.next()) == (Some(value), None)
 }
 
 fn inherited_headers(outer: &Parts) -> HeaderMap {
     let mut headers = HeaderMap::new();
     let options = connection_options(&outer.headers);
     for (name, value) in &outer.headers {
-        if is_handed_down(name, &options) {
+        if is_inherited(name) && (is_protected(name) || !options.contains(name.as_str())) {
             headers.append(name, value.clone());
         }
     }

@@ -214,7 +214,6 @@ async fn only_calls_are_called() {
         ("APPLICATION/GRPC; charset=x", true),
         ("application/grpc ; charset=x", true),
         ("application/grpcx", false),
-        ("application/grpc-web-text", false),
         ("application/octet-stream", false),
     ] {
         let mut operation = operation(b"a");
@@ -229,6 +228,11 @@ async fn a_faulty_call_is_refused_before_it_is_sent() {
     for (change, word, pointer) in [
         (json!({"method": "GET"}), "POST", "/0/method"),
         (json!({"method": null}), "POST", "/0/method"),
+        (
+            json!({"headers": {"content-type": "application/grpc-web-text+proto"}}),
+            "text form",
+            "/0/headers/content-type",
+        ),
         (json!({"body": {"id": 1}}), "base64", "/0/body"),
         (json!({"body": "no base64!"}), "base64", "/0/body"),
         (

@@ -105,25 +105,25 @@ async fn apisix_cve_2022_24112_client_ip_header() {
 
 /// Google's clients put the batch's own token into each operation: that makes nobody somebody else.
 #[tokio::test]
-async fn a_header_that_is_inherited_anyway_may_be_repeated_to_the_letter() {
+async fn the_batchs_own_token_may_be_repeated_to_the_letter() {
     let outer = || with(with(batch(""), "authorization", "Bearer a"), "x-real-ip", "1.2.3.4");
     let set = |name: &str, value: Value| json!({"path": "/", "headers": {name: value}});
-    for (name, value) in [("Authorization", "Bearer a"), ("authorization", " Bearer a "), ("x-real-ip", "1.2.3.4")] {
+    for (name, value) in [("Authorization", "Bearer a"), ("authorization", " Bearer a ")] {
         let received = received(BatchLayer::new(), outer(), set(name, json!(value))).await;
         assert_eq!(received["headers"]["authorization"], json!(["Bearer a"]));
         assert_eq!(received["headers"]["x-real-ip"], json!(["1.2.3.4"]));
     }
-    // What differs at all, what the batch has several of or doesn't hand down, is refused as ever.
+    // What differs at all, and what the batch has several of, is refused as ever. So is any other header: a client would learn
+    // that it has guessed what a proxy has added.
     let twice = || with(outer(), "authorization", "Bearer b");
-    let hop = || with(with(outer(), "connection", "x-hop"), "x-hop", "a");
     for (outer, name, value) in [
         (outer(), "authorization", "Bearer b"),
         (outer(), "authorization", "bearer a"),
         (outer(), "authorization", ""),
+        (outer(), "x-real-ip", "1.2.3.4"),
         (outer(), "x-forwarded-for", "1.2.3.4"),
         (twice(), "authorization", "Bearer a"),
         (twice(), "authorization", "Bearer b"),
-        (hop(), "x-hop", "a"),
         (with(outer(), "proxy-authorization", "a"), "proxy-authorization", "a"),
     ] {
         let service = batched(BatchLayer::new(), |request| panic!("{request:?} was sent"));
@@ -725,17 +725,4 @@ async fn nothing_that_a_client_sends_becomes_an_outer_header() {
     let names: HashSet<_> = answer.headers().keys().map(HeaderName::as_str).collect();
     assert_eq!(names, HashSet::from(["content-type", "cache-control"]));
     assert_eq!(answer.headers()["content-type"], HeaderValue::from_static("application/json"));
-}
-
-/// `Connection` may name as much as a head can hold; it isn't read again for each header that an operation repeats.
-#[tokio::test]
-async fn repeated_headers_cost_little() {
-    let service = batched(BatchLayer::new(), echo);
-    let operation = json!({"path": "/", "headers": {"x-a": vec!["b"; 60]}});
-    let request = with(batch(json!(vec![operation; 100])), "x-a", "b");
-    let options: Vec<_> = (0..20_000).map(|option| format!("{option:x}")).collect();
-    let answer = call(service.clone(), with(request, "connection", &options.join(","))).await;
-    assert!(results(&answer).iter().all(|result| result["status"] == 400));
-    let short = with(with(batch(json!([{"path": "/", "headers": {"x-a": "b"}}])), "x-a", "b"), "connection", "close");
-    assert_eq!(results(&call(service, short).await)[0]["status"], 200);
 }

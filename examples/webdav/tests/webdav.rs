@@ -13,22 +13,32 @@ use http_body_util::{BodyExt, Full};
 use hyper_util::{client::legacy::Client, rt::TokioExecutor};
 use roxmltree::{Document, Node};
 use serde_json::{Value, json};
+use tempfile::TempDir;
 use tower_multistatus::inspect;
 
 /// A running server over a directory of its own.
 struct Server {
     child: Child,
     url: String,
+    _directory: TempDir,
     _stdout: Lines<BufReader<ChildStdout>>,
 }
 
 impl Server {
     fn start() -> Self {
         let mut command = Command::new(env!("CARGO_BIN_EXE_tower-multistatus-webdav"));
+        // Its own, which nobody removes who is killed.
+        let directory = TempDir::new().unwrap();
+        command.env("DIRECTORY", directory.path());
         let mut child = command.env("LISTEN", "127.0.0.1:0").stdout(Stdio::piped()).spawn().unwrap();
         let mut stdout = BufReader::new(child.stdout.take().unwrap()).lines();
         let line = stdout.next().unwrap().unwrap();
-        Self { child, url: line.strip_prefix("listening on ").unwrap().to_owned(), _stdout: stdout }
+        Self {
+            child,
+            url: line.strip_prefix("listening on ").unwrap().to_owned(),
+            _directory: directory,
+            _stdout: stdout,
+        }
     }
 
     async fn send(&self, method: &str, path: &str, headers: &Value, body: &str) -> Response<Bytes> {
