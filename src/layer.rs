@@ -19,7 +19,8 @@ mod stream;
 
 /// Gives the service that it wraps a batch endpoint.
 ///
-/// As it is made, it answers `POST /batch` in JSON and in XML (and NDJSON, with that feature), under limits that suit a public server:
+/// As it is made, it answers `POST /batch` in JSON and in XML (and in what features add: NDJSON, OData, multipart), under limits
+/// that suit a public server:
 ///
 /// | what | default | set by |
 /// |---|---|---|
@@ -67,7 +68,7 @@ pub struct BatchLayer {
 }
 
 impl BatchLayer {
-    /// `POST /batch`, JSON and XML (and NDJSON, with that feature), safe defaults.
+    /// `POST /batch`, JSON and XML (and what features add), safe defaults.
     pub fn new() -> Self {
         Self::default()
     }
