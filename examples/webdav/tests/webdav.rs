@@ -81,7 +81,7 @@ fn program() -> Vec<Value> {
         json!({"method": "MKCOL", "path": "/a/"}),
         json!({"method": "MKCOL", "path": "/a/"}),
         put("/a/one", "1"),
-        put("/a/two & more", "percent-encode me").clone(),
+        put("/a/two & more", "percent-encode me"),
         put("/a/two%20%26%20more", "22"),
         put("/nowhere/three", "3"),
         xml("PROPFIND", "/a/", "1", FIND),
