@@ -145,9 +145,9 @@ impl Default for Config {
                 #[cfg(feature = "odata")]
                 Arc::new(crate::format::odata::OData),
                 #[cfg(feature = "multipart")]
-                Arc::new(crate::format::multipart::Parts::Flat),
+                Arc::new(crate::format::multipart::Layout::Flat),
                 #[cfg(feature = "multipart")]
-                Arc::new(crate::format::multipart::Parts::Nested),
+                Arc::new(crate::format::multipart::Layout::Nested),
             ],
             answer_statuses: Vec::new(),
             target_policy: None,

@@ -7,7 +7,7 @@ mod part;
 pub(crate) use self::{
     boundary::{Boundary, without_line_end},
     fields::{Fields, only},
-    part::{Content, Part},
+    part::{Part, PartContent},
 };
 
 /// One whose parts differ in what they are.

@@ -35,7 +35,7 @@ impl Decode for Multipart {
 
 /// What an answer looks like.
 #[derive(Clone, Copy, Debug)]
-pub(crate) enum Parts {
+pub(crate) enum Layout {
     /// One for each operation.
     Flat,
     /// Built like the request: a change set that was carried out is one part with parts in it, and one that was not is one
@@ -46,7 +46,7 @@ pub(crate) enum Parts {
 /// How a batch says that it has change sets.
 const DIALECT: &str = "change sets";
 
-impl Encode for Parts {
+impl Encode for Layout {
     fn media_types(&self) -> &[&'static str] {
         &[MEDIA_TYPE]
     }

@@ -13,7 +13,7 @@ use super::{
     status,
     text::lossy,
 };
-use crate::parts::{Boundary, Content, Fields, Part, without_line_end};
+use crate::parts::{Boundary, Fields, Part, PartContent, without_line_end};
 
 /// So many lines may the header of a part have.
 const MOST_FIELDS: usize = 256;
@@ -51,11 +51,11 @@ pub(super) fn requests(content_type: Option<&str>, body: &[u8], asked: &mut Aske
     for part in boundary.split(body) {
         let part = Part::read(part.ok()?, MOST_FIELDS);
         match part.content {
-            Ok(Content::Multipart(inner, content)) => {
+            Ok(PartContent::Multipart(inner, content)) => {
                 let parts = inner.split(content).collect::<Result<Vec<_>, _>>().ok()?;
                 asked.push_all(parts.into_iter().map(request_id));
             }
-            Ok(Content::Http(request)) => asked.push(part.id.or_else(|| inner_id(request))),
+            Ok(PartContent::Http(request)) => asked.push(part.id.or_else(|| inner_id(request))),
             Err(_) => asked.push(part.id),
         }
     }
@@ -65,7 +65,7 @@ pub(super) fn requests(content_type: Option<&str>, body: &[u8], asked: &mut Aske
 fn request_id(part: &[u8]) -> Option<String> {
     let part = Part::read(part, MOST_FIELDS);
     part.id.or_else(|| match part.content {
-        Ok(Content::Http(request)) => inner_id(request),
+        Ok(PartContent::Http(request)) => inner_id(request),
         _ => None,
     })
 }
@@ -87,7 +87,7 @@ impl Reading<'_> {
     fn part(&mut self, gather: &mut Gather, place: usize, bytes: &[u8]) {
         let part = self.take(bytes);
         match part.content {
-            Ok(Content::Multipart(boundary, content)) => {
+            Ok(PartContent::Multipart(boundary, content)) => {
                 for (within, bytes) in boundary.split(content).enumerate() {
                     match bytes {
                         Ok(bytes) => {
@@ -119,8 +119,8 @@ impl Reading<'_> {
     fn response(&mut self, gather: &mut Gather, slot: (usize, Option<usize>), part: Part<'_>, bytes: &[u8]) {
         let mut entry = Entry { slot: Some(slot), id: part.id.map(Into::into), ..Entry::default() };
         match part.content {
-            Ok(Content::Http(content)) => self.http(&mut entry, content),
-            Ok(Content::Multipart(..)) => entry.fault(Code::PartHeader, "a change set stands in a change set"),
+            Ok(PartContent::Http(content)) => self.http(&mut entry, content),
+            Ok(PartContent::Multipart(..)) => entry.fault(Code::PartHeader, "a change set stands in a change set"),
             Err(problem) => {
                 let content = content_of(bytes);
                 let what = if content.len() == bytes.len() { "the part has no header" } else { problem.detail() };

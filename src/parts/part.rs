@@ -12,11 +12,11 @@ use crate::{media_type::essence, problem::Problem};
 pub(crate) struct Part<'a> {
     /// Also where something is wrong with the rest, so that the client knows whose outcome that is.
     pub(crate) id: Option<String>,
-    pub(crate) content: Result<Content<'a>, Problem>,
+    pub(crate) content: Result<PartContent<'a>, Problem>,
 }
 
 #[derive(Debug)]
-pub(crate) enum Content<'a> {
+pub(crate) enum PartContent<'a> {
     /// An HTTP request (RFC 9112 §10.2).
     Http(&'a [u8]),
     /// More parts, between lines with this boundary.
@@ -40,7 +40,7 @@ impl<'a> Part<'a> {
     }
 }
 
-fn content<'a>(fields: &[httparse::Header<'_>], rest: &'a [u8]) -> Result<Content<'a>, Problem> {
+fn content<'a>(fields: &[httparse::Header<'_>], rest: &'a [u8]) -> Result<PartContent<'a>, Problem> {
     if let Some(encoding) = only(fields, "Content-Transfer-Encoding")? {
         if !["binary", "8bit", "7bit"].iter().any(|identity| encoding.eq_ignore_ascii_case(identity)) {
             let detail = "a part has to be sent as it is, with the `Content-Transfer-Encoding` `binary` or none";
@@ -49,8 +49,8 @@ fn content<'a>(fields: &[httparse::Header<'_>], rest: &'a [u8]) -> Result<Conten
     }
     let content_type = only(fields, "Content-Type")?.unwrap_or_default();
     match essence(content_type).as_deref() {
-        Some("application/http") => Ok(Content::Http(rest)),
-        Some(MEDIA_TYPE) => Ok(Content::Multipart(Boundary::of(content_type)?, rest)),
+        Some("application/http") => Ok(PartContent::Http(rest)),
+        Some(MEDIA_TYPE) => Ok(PartContent::Multipart(Boundary::of(content_type)?, rest)),
         _ => {
             let detail =
                 "the `Content-Type` of a part must be `application/http`, or for a change set `multipart/mixed`";

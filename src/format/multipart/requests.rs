@@ -12,7 +12,7 @@ use crate::{
     batch::Batch,
     builder::{BatchBuilder, DecodeContext},
     format::odata_protocol::continue_on_error,
-    parts::{Boundary, Content, Part, only},
+    parts::{Boundary, Part, PartContent, only},
     problem::Problem,
     rejection::Rejection,
 };
@@ -48,8 +48,8 @@ impl Requests<'_> {
         let part = self.read(bytes);
         match part.content {
             // Its requests would be taken for some that stand alone.
-            Ok(Content::Multipart(boundary, _)) if boundary == *self.boundary => Err(Rejection::malformed(SAME)),
-            Ok(Content::Multipart(boundary, content)) => {
+            Ok(PartContent::Multipart(boundary, _)) if boundary == *self.boundary => Err(Rejection::malformed(SAME)),
+            Ok(PartContent::Multipart(boundary, content)) => {
                 // Whole before anything of it is taken. One that has more than a whole batch may have is refused as soon as
                 // they are pushed.
                 let most = self.cx.config().limits.operations.saturating_add(1);
@@ -90,8 +90,8 @@ impl Requests<'_> {
             draft.own_group(&change_set(number), "");
         }
         let request = part.content.and_then(|content| match content {
-            Content::Http(bytes) => Request::read(bytes),
-            Content::Multipart(..) => Err(Problem::bad_request("a change set can't stand in a change set")),
+            PartContent::Http(bytes) => Request::read(bytes),
+            PartContent::Multipart(..) => Err(Problem::bad_request("a change set can't stand in a change set")),
         });
         let fields = request.as_ref().map_err(Problem::clone).and_then(|request| request.fields(self.limit()));
         // WCF Data Services write it in the request, and not in the header of the part.

@@ -5,7 +5,7 @@ use std::{borrow::Cow, fmt::Write, mem};
 use http::{HeaderMap, HeaderValue, StatusCode};
 use uuid::Uuid;
 
-use super::Parts;
+use super::Layout;
 use crate::{
     batch::Outcome,
     format::{
@@ -19,19 +19,18 @@ use crate::{
 /// The parts of one answer.
 pub(super) struct Responses {
     cx: EncodeContext,
-    parts: Parts,
+    layout: Layout,
     list: List,
     change_set: Option<ChangeSet>,
 }
 
 impl Responses {
-    pub(super) fn new(cx: EncodeContext, parts: Parts) -> Self {
-        Self { cx, parts, list: List::new("batchresponse"), change_set: None }
+    pub(super) fn new(cx: EncodeContext, layout: Layout) -> Self {
+        Self { cx, layout, list: List::new("batchresponse"), change_set: None }
     }
 
-    /// Writes the change set that has come to its end, if there is one.
-    fn end_change_set(&mut self, out: &mut Vec<u8>) {
-        let Some(change_set) = self.change_set.take() else { return };
+    /// Writes one that has come to its end.
+    fn write_change_set(&mut self, change_set: ChangeSet, out: &mut Vec<u8>) {
         self.list.next(out);
         match change_set.failure {
             Some(failure) => out.extend_from_slice(&failure.part),
@@ -51,14 +50,16 @@ impl Encoder for Responses {
     }
 
     fn outcome(&mut self, outcome: Outcome<'_>, out: &mut Vec<u8>) {
-        if matches!(self.parts, Parts::Flat) || outcome.group().is_none() {
+        if matches!(self.layout, Layout::Flat) || outcome.group().is_none() {
             self.list.next(out);
             return write_part(&self.cx, outcome, out);
         }
-        let change_set = self.change_set.get_or_insert_with(ChangeSet::new);
+        let mut change_set = self.change_set.take().unwrap_or_else(ChangeSet::new);
         change_set.add(&self.cx, outcome);
         if outcome.ends_group() {
-            self.end_change_set(out);
+            self.write_change_set(change_set, out);
+        } else {
+            self.change_set = Some(change_set);
         }
     }
 
@@ -174,17 +175,15 @@ fn write_body(body: &[u8], out: &mut Vec<u8>) {
 /// same in a header, is percent-encoded.
 fn content_id(id: &str) -> Cow<'_, str> {
     if HeaderValue::from_bytes(id.as_bytes()).is_err() || id != id.trim_matches([' ', '\t']) {
-        let is_plain = |byte: u8| byte.is_ascii_graphic() && byte != b'%';
-        return id
-            .bytes()
-            .fold(String::new(), |mut text, byte| {
-                match is_plain(byte) {
-                    true => text.push(char::from(byte)),
-                    false => write!(text, "%{byte:02X}").expect("a string takes all"),
-                }
-                text
-            })
-            .into();
+        let mut encoded = String::new();
+        for byte in id.bytes() {
+            match byte {
+                b'%' => encoded.push_str("%25"),
+                b'!'..=b'~' => encoded.push(char::from(byte)),
+                _ => write!(encoded, "%{byte:02X}").expect("a string takes all that is written"),
+            }
+        }
+        return encoded.into();
     }
     match id.strip_prefix('<').filter(|id| id.ends_with('>')) {
         Some(rest) => format!("<response-{rest}").into(),
